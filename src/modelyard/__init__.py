@@ -1,0 +1,5 @@
+"""modelyard: a self-hosted model platform."""
+
+from importlib.metadata import version
+
+__version__ = version("modelyard")

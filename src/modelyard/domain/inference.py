@@ -1,0 +1,161 @@
+"""The native request, result and chunk types: what every adapter translates from and to.
+
+These are also what ``execute`` takes and gives, and what a worker that speaks SGP reads and writes, so
+they decode strictly: unknown fields are refused. All are msgspec structs; a text generation streams as
+`Chunk`, whose last one carries finish_reason and the token counts.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+Temperature = Annotated[float, Meta(ge=0, le=2)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+StopSequences = Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(max_length=4)]
+
+
+class Bindings(Struct, frozen=True, forbid_unknown_fields=True):
+    """``model_request_parameters``: values for the template's request parameters, by name."""
+
+    bindings: dict[str, str | int | float | bool]
+
+
+class Sampling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What every text generation takes. None: the model's own default."""
+
+    temperature: Temperature | None = None
+    top_p: Probability | None = None
+    top_k: Annotated[float, Meta(ge=0)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    stop_sequences: StopSequences | None = None
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    reasoning_effort: Literal["low", "medium", "high"] | None = None
+    chat_template: str | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    model_request_parameters: Bindings | None = None
+    stream: bool | None = None
+
+
+class ImageUrl(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    url: str
+    detail: Literal["low", "high", "auto"] | None = None
+
+
+class ImageData(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base64 image data."""
+
+    data: str
+    media_type: str
+    detail: Literal["low", "high", "auto"] | None = None
+    type: Literal["base64"] | None = None
+
+
+class Part(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One piece of a message: exactly one of text, image_url, image_data. ``type`` may be left out."""
+
+    type: Literal["text", "image_url", "image_data"] | None = None
+    text: str | None = None
+    image_url: ImageUrl | None = None
+    image_data: ImageData | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("text", "image_url", "image_data") if getattr(self, name) is not None]
+        if len(given) != 1 or (self.type is not None and self.type != given[0]):
+            raise ValueError("a content part has exactly one of text, image_url, image_data, and its type says which")
+
+
+class Message(Struct, frozen=True, forbid_unknown_fields=True):
+    role: Literal["system", "user", "assistant"]
+    content: str | list[Part]
+
+    def __post_init__(self) -> None:
+        if self.role != "user" and not isinstance(self.content, str):
+            raise ValueError(f"the content of a message of role {self.role} is a text")
+
+
+class ChatRequest(Sampling, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    messages: Annotated[list[Message], Meta(min_length=1)]
+
+
+class CompletionRequest(Sampling, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    prompts: Annotated[list[str], Meta(min_length=1)]
+
+
+class EmbeddingRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    texts: Annotated[list[str], Meta(min_length=1)]
+    model_request_parameters: Bindings | None = None
+
+
+class RerankingRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    query: str
+    chunks: Annotated[list[str], Meta(min_length=1)]
+    instruction: str | None = None
+    model_request_parameters: Bindings | None = None
+
+
+class TopLogprob(Struct, frozen=True, omit_defaults=True):
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+
+
+class TokenLogprob(Struct, frozen=True):
+    token: str
+    logprob: float
+    top_logprobs: list[TopLogprob] = []
+    bytes: list[int] | None = None
+
+
+class AssistantMessage(Struct, frozen=True):
+    content: str
+    role: Literal["assistant"] = "assistant"
+
+
+class ChatResult(Struct, frozen=True):
+    message: AssistantMessage
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    response_tokens: int | None = None
+    logprobs: list[TokenLogprob] | None = None
+
+
+class CompletionResult(Struct, frozen=True):
+    completions: list[tuple[str, list[str]]]
+    """One ``[prompt, [text]]`` for each prompt, in the order asked."""
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    response_tokens: int | None = None
+    logprobs: list[TokenLogprob] | None = None
+
+
+class EmbeddingResult(Struct, frozen=True):
+    """``embeddings`` stays the worker's own JSON, a list of ``[text, [float, …]]`` in the order asked: the
+    gateway passes vectors through without reading them."""
+
+    embeddings: msgspec.Raw
+    tokens_used: int | None = None
+
+
+class RerankingResult(Struct, frozen=True):
+    chunk_scores: list[float]
+    """In the order of the chunks asked about; higher is more relevant."""
+    tokens_used: int | None = None
+
+
+class Chunk(Struct, frozen=True, omit_defaults=True):
+    """The next piece of one generated text. Counts and finish_reason come with the last one."""
+
+    text: str = ""
+    logprobs: list[TokenLogprob] | None = None
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    response_tokens: int | None = None
+
+
+TextRequest = ChatRequest | CompletionRequest
+NativeRequest = ChatRequest | CompletionRequest | EmbeddingRequest | RerankingRequest

@@ -1,0 +1,75 @@
+"""What a call used: one record per call, and how records add up over time."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from modelyard.errors import InvalidRequest
+
+MAX_CHUNKS = 10_000
+
+
+class Verb(StrEnum):
+    CHAT_COMPLETION = "chat_completion"
+    COMPLETION = "completion"
+    EMBEDDING = "embedding"
+    RERANKING = "reranking"
+    EXECUTE = "execute"
+
+
+class Outcome(StrEnum):
+    OK = "ok"
+    ERROR = "error"
+    CANCELLED = "cancelled"  # the client went away before the end
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """One call. Times are UTC; latencies are seconds on the gateway's monotonic clock."""
+
+    id: str
+    started_at: datetime
+    request_id: str
+    account_id: str
+    """The account that pays: the caller's."""
+    key_id: str
+    identity_id: str
+    deployment_id: str
+    model_id: str
+    model_name: str
+    verb: Verb
+    outcome: Outcome
+    error_code: str | None
+    prompt_tokens: int
+    response_tokens: int
+    estimated: bool
+    """True where the worker did not report counts and they were counted by the gateway."""
+    first_byte_seconds: float | None
+    total_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The sum over ``[start, next slice's start)``."""
+
+    start: datetime
+    prompt_tokens: int = 0
+    response_tokens: int = 0
+
+
+def slice_starts(start: datetime, end: datetime, chunks: int) -> list[datetime]:
+    """The starts of ``chunks`` equal slices of ``[start, end)``, the first being ``start``, computed so that
+    rounding never accumulates. Both ends must be timezone-aware."""
+    if chunks < 1 or chunks > MAX_CHUNKS:
+        raise InvalidRequest.at("query", "chunks", msg=f"must be between 1 and {MAX_CHUNKS}")
+    if end <= start:
+        raise InvalidRequest.at("query", "end_date", msg="must be after start_date")
+    microseconds = (end - start) // timedelta(microseconds=1)
+    return [start + timedelta(microseconds=microseconds * index // chunks) for index in range(chunks)]
+
+
+def fold(starts: list[datetime], sums: Iterable[tuple[int, int, int]]) -> list[Slice]:
+    """Slices with the sums ``(slice index, prompt tokens, response tokens)`` filled in, zeros elsewhere."""
+    by_index = {index: (prompt, response) for index, prompt, response in sums}
+    return [Slice(start, *by_index.get(index, (0, 0))) for index, start in enumerate(starts)]

@@ -1,0 +1,1 @@
+"""What computes inside a worker. Heavy imports happen in ``load`` alone."""

@@ -1,0 +1,1 @@
+"""One file per wire format, sans-IO: bytes in, native types out."""

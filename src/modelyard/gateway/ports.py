@@ -1,0 +1,35 @@
+"""The gateway's only view of the rest: three small ports, and one outwards. `main` plugs them together."""
+
+from typing import Protocol
+
+from modelyard.domain.accounts import Caller
+from modelyard.domain.routes import RouteTable
+from modelyard.domain.usage import UsageRecord
+
+
+class RouteSource(Protocol):
+    def snapshot(self) -> RouteTable:
+        """The current table: a plain read, no waiting."""
+        ...
+
+    async def changed(self) -> None:
+        """Return at the next change after this call (callers look again at `snapshot`)."""
+        ...
+
+
+class KeyVerifier(Protocol):
+    async def verify(self, key: str) -> Caller:
+        """The caller behind a key; raises `Unauthenticated`. Cached: most calls do no I/O."""
+        ...
+
+
+class UsageSink(Protocol):
+    def record(self, record: UsageRecord) -> None:
+        """Take one record; never blocks, never raises."""
+        ...
+
+
+class Waker(Protocol):
+    def wake(self, deployment_id: str) -> None:
+        """Say that a call wants a worker of this deployment; a hint, cheap to repeat."""
+        ...

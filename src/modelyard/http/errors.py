@@ -1,0 +1,63 @@
+"""Errors as clients see them: the one place where a `ModelyardError` meets an HTTP status."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from modelyard import errors
+from modelyard.errors import FieldError, InvalidRequest, ModelyardError
+
+_STATUS: dict[type[ModelyardError], int] = {
+    errors.MalformedRequest: 400,
+    errors.InvalidRequest: 422,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.TooLarge: 413,
+    errors.RateLimited: 429,
+    errors.Unavailable: 503,
+    errors.UpstreamError: 502,
+    errors.UpstreamTimeout: 504,
+}
+
+_encode = msgspec.json.Encoder().encode
+
+
+def status_of(error: ModelyardError) -> int:
+    """The status of the nearest class that has one; 500 for an error no client should ever see."""
+    for cls in type(error).__mro__:
+        if cls in _STATUS:
+            return _STATUS[cls]
+    return 500
+
+
+def headers_of(error: ModelyardError) -> dict[str, str]:
+    """When to come back, and whether the official client should try again by itself at all."""
+    headers: dict[str, str] = {}
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        headers["retry-after"] = str(max(1, math.ceil(retry_after)))
+    if isinstance(error, errors.Conflict):
+        headers["x-should-retry"] = "false"
+    if isinstance(error, errors.Unauthenticated):
+        headers["www-authenticate"] = "Bearer"
+    return headers
+
+
+def body_of(error: ModelyardError, request_id: str) -> dict[str, Any]:
+    """``{detail, code, request_id}``; for field errors ``detail`` is the list of them."""
+    detail: Any = str(error)
+    if isinstance(error, InvalidRequest):
+        detail = [field(e) for e in error.errors]
+    return {"detail": detail, "code": error.code, "request_id": request_id}
+
+
+def field(error: FieldError) -> Mapping[str, Any]:
+    return {"loc": list(error.loc), "msg": error.msg, "type": error.type}
+
+
+def encoded(error: ModelyardError, request_id: str) -> bytes:
+    return _encode(body_of(error, request_id))

@@ -1,0 +1,1 @@
+"""The inference calls: plain Starlette routes, no validation framework."""

@@ -1,0 +1,1 @@
+"""Where workers run. One file per launcher; `base` holds the seam."""

@@ -1,0 +1,200 @@
+"""Every setting, in frozen groups, read once at start.
+
+Sources, strongest first: command-line options of ``modelyard serve``, ``MODELYARD_*`` environment
+variables (groups join with two underscores, as in ``MODELYARD_GATEWAY__DRAIN_SECONDS``), a
+``modelyard.toml`` (in the working directory, or named by ``MODELYARD_CONFIG_FILE``), the defaults below.
+``docs/reference/settings.md`` is made from these descriptions.
+"""
+
+import ipaddress
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Group(BaseModel):
+    """Settings that belong together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class LauncherKind(StrEnum):
+    LOCAL = "local"
+    CONTAINER = "container"
+    RAY = "ray"
+
+
+class GatewaySettings(Group):
+    cold_start_seconds: Seconds = 300
+    """How long a call waits for the first worker of a deployment that has none before it gets 503."""
+    queue_seconds: Seconds = 60
+    """How long a call waits for a free place on running workers before it gets 503."""
+    queue_per_slot: Count = 4
+    """Calls that may wait for each place (workers x per_worker) of a deployment; more get 503 at once."""
+    connect_seconds: Seconds = 5
+    """Time-out for the connection to a worker."""
+    first_byte_seconds: Seconds = 300
+    """Time-out from a request sent to a worker to the first byte of its answer."""
+    total_seconds: Seconds = 1800
+    """Time-out for a whole call, streams included."""
+    drain_seconds: Seconds = 60
+    """How long calls under way may take to finish when a worker or the server is stopped."""
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
+    """The largest request body that is read; more is 413."""
+    retries: Annotated[int, Field(ge=0, le=5)] = 2
+    """Further tries on another worker when one fails before the first byte of its answer."""
+
+
+class ReconcilerSettings(Group):
+    poll_seconds: Seconds = 1
+    """How often deployments are looked at without being nudged, and ready workers are probed."""
+    lease_seconds: Seconds = 15
+    """How long a controller owns a deployment it works on; another takes over after that."""
+    concurrency: Count = 8
+    """Deployments worked on at the same time."""
+    backoff_seconds: Seconds = 10
+    """Pause before a worker that failed is started again; doubles with every failure in a row."""
+    backoff_max_seconds: Seconds = 300
+    """The longest such pause."""
+    probe_seconds: Seconds = 3
+    """Time-out of one call of a worker's health route."""
+    probe_failures: Count = 5
+    """Failed health probes in a row after which a running worker is replaced."""
+
+
+class AutoscaleSettings(Group):
+    idle_seconds: Seconds = 600
+    """Idle time after which a deployment with min_workers 0 goes down to no worker."""
+    up_window_seconds: Seconds = 6
+    """Load is averaged over this window before workers are added."""
+    down_window_seconds: Seconds = 60
+    """Load is averaged over this window before workers are taken away."""
+
+
+class CatalogSettings(Group):
+    starters: bool = True
+    """Whether the built-in starter models are offered."""
+    warm_starters: bool = False
+    """Whether the starter models' workers start with the server; otherwise on first use."""
+
+
+class WeightsSettings(Group):
+    hf_token: SecretStr | None = None
+    """Token for gated or private repositories on the Hugging Face hub."""
+    hf_endpoint: str | None = None
+    """Another address for the hub, such as a mirror."""
+    min_free_bytes: Annotated[int, Field(ge=0)] = 1024**3
+    """Disk space that a download must leave free; one that would not is refused before it starts."""
+
+
+class SecuritySettings(Group):
+    local_commands: bool | None = None
+    """Whether administrators may make templates that run commands as the server (registry 'local').
+    Not set: yes while the server listens on loopback only."""
+    key_cache_seconds: Annotated[float, Field(gt=0, le=2)] = 1
+    """How long a verified key is believed before it is looked up again: the time a revocation takes."""
+    max_workers_per_deployment: Count = 64
+    """The highest max_workers a deployment may ask for."""
+
+
+class UsageSettings(Group):
+    flush_seconds: Seconds = 0.5
+    """How often usage records are written, in one batch, off the calls' path."""
+    buffer_records: Count = 100_000
+    """Records kept in memory while the database is away; the oldest are counted as lost beyond that."""
+
+
+class LoggingSettings(Group):
+    level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
+    json_lines: bool | None = None
+    """JSON lines instead of text for people. Not set: JSON unless standard error is a terminal."""
+    calls: bool = True
+    """One line for each inference call, without its content."""
+    worker_log_bytes: Annotated[int, Field(ge=4096)] = 5 * 1024 * 1024
+    """Size at which a worker's log is rotated; three old ones are kept."""
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="MODELYARD_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Port to listen on; 0 takes a free one."""
+    data_dir: Path = Field(default_factory=lambda: user_data_path("modelyard", appauthor=False))
+    """Where the database, weights, workers' logs and the administrator's key are kept."""
+    database_url: SecretStr | None = None
+    """postgresql://user:password@host/name, or sqlite:///path. Not set: SQLite in the data directory."""
+    gateways: Count = 1
+    """Gateway processes on the same port (one in this version)."""
+    launcher: LauncherKind = LauncherKind.LOCAL
+    """Where workers run."""
+    bootstrap_api_key: SecretStr | None = None
+    """The administrator's key at first start, instead of a random one."""
+    gateway: GatewaySettings = GatewaySettings()
+    reconciler: ReconcilerSettings = ReconcilerSettings()
+    autoscale: AutoscaleSettings = AutoscaleSettings()
+    catalog: CatalogSettings = CatalogSettings()
+    weights: WeightsSettings = WeightsSettings()
+    security: SecuritySettings = SecuritySettings()
+    usage: UsageSettings = UsageSettings()
+    logging: LoggingSettings = LoggingSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, os.environ.get("MODELYARD_CONFIG_FILE", "modelyard.toml"))
+        return init_settings, env_settings, toml
+
+    @property
+    def listens_on_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def allows_local_commands(self) -> bool:
+        """Whether templates may run commands as the server; see `SecuritySettings.local_commands`."""
+        allowed = self.security.local_commands
+        return self.listens_on_loopback if allowed is None else allowed
+
+    @property
+    def database(self) -> str:
+        """The database URL in effect, secret included."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir / 'modelyard.db'}"
+
+
+def load(**overrides: Any) -> Settings:
+    """Read all sources. ``overrides`` are command-line options; None means: not given."""
+    return Settings(**{name: value for name, value in overrides.items() if value is not None})

@@ -1,0 +1,1 @@
+"""What tests of modelyard, and of templates written for it, can use."""

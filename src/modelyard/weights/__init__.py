@@ -1,0 +1,1 @@
+"""Where weights come from: one file per kind of source, one cache for all."""
