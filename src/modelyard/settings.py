@@ -10,7 +10,7 @@ import ipaddress
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -89,6 +89,8 @@ class CatalogSettings(Group):
     """Whether the built-in starter models are offered."""
     warm_starters: bool = False
     """Whether the starter models' workers start with the server; otherwise on first use."""
+    prefetch: bool = True
+    """Whether the starter models' weights are fetched when the server starts, while it already serves."""
 
 
 class WeightsSettings(Group):
@@ -118,8 +120,8 @@ class UsageSettings(Group):
 
 
 class LoggingSettings(Group):
-    level: str = "INFO"
-    """DEBUG, INFO, WARNING or ERROR."""
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The least important lines that are written."""
     json_lines: bool | None = None
     """JSON lines instead of text for people. Not set: JSON unless standard error is a terminal."""
     calls: bool = True

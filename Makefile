@@ -1,0 +1,50 @@
+# Two commands matter: `make serve` starts modelyard, `make test` proves it works. The rest is for its developers.
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+SERVE_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev serve test check format bench docs clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	scripts/make-venv $(VENV)
+
+$(VENV)/.serve: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[postgres]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[postgres]' --group dev
+	@touch $@ $(VENV)/.serve
+
+install: $(VENV)/.serve ## a virtual environment with modelyard in it
+
+dev: $(VENV)/.dev ## the same with everything its developers need
+
+serve: install ## set up everything and start the server on http://127.0.0.1:8080
+	$(BIN)/modelyard serve $(SERVE_ARGS)
+
+test: dev ## set up everything and pass all tests
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+check: dev ## style, types and import laws
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: dev ## mend what a machine can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: dev ## every benchmark that docs/performance.md quotes (installs the peers; takes a while)
+	benchmarks/run-all
+
+docs: dev ## the documentation site, built strictly, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+clean: ## remove what can be made again; data and weights stay
+	rm -rf $(VENV) site dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
