@@ -121,7 +121,9 @@ class Observed:
     ready_revision: str | None = None
     """The last revision of which a worker has answered its health route."""
     failures: int = 0
-    """Workers of the target's revision that ended before they were ready, or crashed, in a row."""
+    """Workers of the target's revision that ended before they were ready, in a row."""
+    crashes: int = 0
+    """Workers that ended by themselves soon after they had been ready, in a row."""
     failed_at: datetime | None = None
     reason: str | None = None
     """Why the last failure happened: the engine's own last words."""

@@ -6,7 +6,7 @@ items and ``env`` values here, and turned into environment variables here.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -141,6 +141,23 @@ def expand(text: str, values: Mapping[str, str]) -> str:
         return values.get(match[1]) or match[2] or ""
 
     return _REFERENCE.sub(replace, text)
+
+
+def expand_but(text: str, values: Mapping[str, str], later: Set[str]) -> str:
+    """`expand`, but leave references to the names ``later`` for a second `expand` that knows them.
+    Dollar signs that come out of the first pass are doubled, so that the second reads none of them."""
+
+    def replace(match: re.Match[str]) -> str:
+        if match[0] == "$$" or match[1] in later:
+            return match[0]
+        return quoted(values.get(match[1]) or match[2] or "")
+
+    return _REFERENCE.sub(replace, text)
+
+
+def quoted(text: str) -> str:
+    """``text`` as `expand` gives it back unchanged."""
+    return text.replace("$", "$$")
 
 
 def environment(values: Values) -> dict[str, str]:

@@ -1,0 +1,83 @@
+"""What a deployment's status is, and what to do next: two pure functions of what is wanted and what is seen.
+
+The status table, first match wins (`status_of`)::
+
+    target deleted                                              DELETE_IN_PROGRESS
+    a worker of the target's revision is ready                  READY
+    workers of it fail, and none is ready                       UPDATE_FAILED, with the reason
+    a worker of it was ready once; or built in: starts if used  READY
+    the target was never looked at                              UPDATE_PENDING
+    otherwise                                                   UPDATE_IN_PROGRESS
+"""
+
+from datetime import datetime
+
+from modelyard.domain.deployments import Deployment, DeploymentStatus, Observed, Phase, StatusDetail
+
+COMING = (Phase.STARTING, Phase.PULLING, Phase.LOADING)
+"""Phases on the way to READY."""
+
+FORGIVEN_CRASHES = 2
+"""So many workers that crash soon after they were ready are replaced at once; then pauses begin."""
+
+
+def status_of(deployment: Deployment, now: datetime) -> tuple[DeploymentStatus, StatusDetail]:
+    """The status by the table above, and why and how far."""
+    target, observed = deployment.target, deployment.observed
+    current = [worker for worker in deployment.workers if worker.revision == target.revision]
+    ready = sum(worker.phase is Phase.READY for worker in current)
+    seen = observed.generation >= target.generation
+    failing = seen and is_failing(observed) and not ready
+    status = _status(deployment, ready=ready > 0, seen=seen, failing=failing)
+    coming = [worker for worker in current if worker.phase in COMING]
+    # The furthest of those on their way says how far the deployment is.
+    furthest = max(coming, key=lambda worker: COMING.index(worker.phase), default=None)
+    return status, StatusDetail(
+        phase=_phase(status, furthest.phase if furthest else None, ready=ready > 0),
+        reason=observed.reason if failing else (furthest.detail if furthest and not ready else None),
+        workers_ready=ready,
+        workers_wanted=workers_wanted(deployment),
+        revision=target.revision,
+        eta_seconds=None,
+    )
+
+
+def _status(deployment: Deployment, *, ready: bool, seen: bool, failing: bool) -> DeploymentStatus:
+    target, observed = deployment.target, deployment.observed
+    if target.deleted:
+        return DeploymentStatus.DELETE_IN_PROGRESS
+    if ready:
+        return DeploymentStatus.READY
+    if failing:
+        return DeploymentStatus.UPDATE_FAILED
+    if deployment.is_built_in or observed.ready_revision == target.revision:
+        return DeploymentStatus.READY
+    return DeploymentStatus.UPDATE_IN_PROGRESS if seen else DeploymentStatus.UPDATE_PENDING
+
+
+def _phase(status: DeploymentStatus, furthest: Phase | None, *, ready: bool) -> str:
+    """One word for people: pending, starting, pulling, loading, ready, idle, failed or deleting."""
+    if status is DeploymentStatus.DELETE_IN_PROGRESS:
+        return "deleting"
+    if ready:
+        return "ready"
+    if status is DeploymentStatus.UPDATE_FAILED:
+        return "failed"
+    if furthest is not None:
+        return furthest.value
+    return {DeploymentStatus.READY: "idle", DeploymentStatus.UPDATE_PENDING: "pending"}.get(status, "starting")
+
+
+def is_failing(observed: Observed) -> bool:
+    """Whether failures in a row are so many that pauses are made between new tries."""
+    return observed.failures > 0 or observed.crashes > FORGIVEN_CRASHES
+
+
+def workers_wanted(deployment: Deployment) -> int:
+    """How many workers a deployment should have: none once deleted; one for a built-in that a call has
+    asked for; else ``max(1, min_workers)``."""
+    if deployment.target.deleted:
+        return 0
+    if deployment.is_built_in:
+        return 1 if deployment.observed.demanded_at is not None else 0
+    return max(1, deployment.target.min_workers)
