@@ -1,6 +1,6 @@
-"""What a deployment's status is, and what to do next: two pure functions of what is wanted and what is seen.
+"""What a deployment's status is: a pure function of what is wanted and what was seen.
 
-The status table, first match wins (`status_of`)::
+First match wins (`status_of`)::
 
     target deleted                                              DELETE_IN_PROGRESS
     a worker of the target's revision is ready                  READY
@@ -27,7 +27,7 @@ def status_of(deployment: Deployment, now: datetime) -> tuple[DeploymentStatus, 
     current = [worker for worker in deployment.workers if worker.revision == target.revision]
     ready = sum(worker.phase is Phase.READY for worker in current)
     seen = observed.generation >= target.generation
-    failing = seen and is_failing(observed) and not ready
+    failing = seen and is_failing(observed)
     status = _status(deployment, ready=ready > 0, seen=seen, failing=failing)
     coming = [worker for worker in current if worker.phase in COMING]
     # The furthest of those on their way says how far the deployment is.
@@ -36,7 +36,7 @@ def status_of(deployment: Deployment, now: datetime) -> tuple[DeploymentStatus, 
         phase=_phase(status, furthest.phase if furthest else None, ready=ready > 0),
         reason=observed.reason if failing else (furthest.detail if furthest and not ready else None),
         workers_ready=ready,
-        workers_wanted=workers_wanted(deployment),
+        workers_wanted=_wanted_as_seen(deployment, active=bool(ready or coming or failing)),
         revision=target.revision,
         eta_seconds=None,
     )
@@ -68,16 +68,12 @@ def _phase(status: DeploymentStatus, furthest: Phase | None, *, ready: bool) -> 
     return {DeploymentStatus.READY: "idle", DeploymentStatus.UPDATE_PENDING: "pending"}.get(status, "starting")
 
 
+def _wanted_as_seen(deployment: Deployment, *, active: bool) -> int:
+    if deployment.target.deleted:
+        return 0
+    return int(active) if deployment.is_built_in else max(1, deployment.target.min_workers)
+
+
 def is_failing(observed: Observed) -> bool:
     """Whether failures in a row are so many that pauses are made between new tries."""
     return observed.failures > 0 or observed.crashes > FORGIVEN_CRASHES
-
-
-def workers_wanted(deployment: Deployment) -> int:
-    """How many workers a deployment should have: none once deleted; one for a built-in that a call has
-    asked for; else ``max(1, min_workers)``."""
-    if deployment.target.deleted:
-        return 0
-    if deployment.is_built_in:
-        return 1 if deployment.observed.demanded_at is not None else 0
-    return max(1, deployment.target.min_workers)

@@ -1,0 +1,347 @@
+"""What to do next for a deployment: a pure function of what is wanted, written down and seen.
+
+A worker's way through the rows that are written down (`plan`)::
+
+    STARTING ─ PULLING ─ LOADING ─ READY ─ DRAINING ─ (no row)
+        └─────────┴─────────┴────────┴── EXITED ──── (no row, once newer ones have failed)
+
+How many workers there are at once while revisions change, what drains, and when the next try is due
+are decided here and nowhere else.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from modelyard.domain.deployments import Deployment, Event, Observation, Observed, Phase, Worker
+from modelyard.domain.lifecycle import COMING, FORGIVEN_CRASHES, is_failing
+
+KEPT_EXITED = 2
+"""So many workers that failed are kept for a while, so that their logs can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings that decide what `plan` does; seconds."""
+
+    backoff_seconds: float = 10
+    backoff_max_seconds: float = 300
+    drain_seconds: float = 60
+    settle_seconds: float = 1.5
+    """A draining worker is not stopped sooner: every gateway has left it out by then."""
+    idle_seconds: float = 600
+    """For so long a call's demand for a built-in deployment that has no worker is remembered."""
+    grace_seconds: float = 10
+    """How long a worker that is stopped may take to end by itself."""
+    steady_seconds: float = 10
+    """How often a deployment at rest is planned anew, without any hint."""
+    warm_built_ins: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One call of the launcher's ``stop``."""
+
+    worker_id: str
+    grace: float
+    forget: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to write down, then to do, then to see again.
+
+    Writing comes first: whoever crashes in between leaves rows whose workers `plan` starts the next time,
+    or workers without a row, which it stops.
+    """
+
+    workers: tuple[Worker, ...]
+    observed: Observed
+    due_at: datetime
+    start: tuple[str, ...] = ()
+    """Ids among ``workers`` that are not running yet."""
+    stop: tuple[Stop, ...] = ()
+    events: tuple[Event, ...] = ()
+    remove: bool = False
+    """The deployment was deleted and nothing of it is left."""
+
+
+def next_try(observed: Observed, policy: Policy) -> datetime | None:
+    """When the next worker may be started after failures; None: at once. The pause is
+    ``backoff_seconds * 2^n``, at most ``backoff_max_seconds``; n counts failures in a row from 0."""
+    if observed.failed_at is None or not is_failing(observed):
+        return None
+    n = observed.failures - 1 if observed.failures else observed.crashes - FORGIVEN_CRASHES - 1
+    pause = min(policy.backoff_max_seconds, policy.backoff_seconds * 2.0 ** min(n, 60))
+    return observed.failed_at + timedelta(seconds=pause)
+
+
+def plan(
+    deployment: Deployment,
+    observations: Sequence[Observation],
+    now: datetime,
+    policy: Policy,
+    *,
+    new_id: Callable[[], str],
+    in_flight: Callable[[str], int] = lambda worker_id: 0,
+) -> Plan:
+    """What to do for ``deployment`` given what its launcher and the health probes see.
+
+    ``observations`` are all workers of the deployment that exist; READY among them means that the health
+    route answered, EXITED also that a worker was given up. ``in_flight`` counts calls under way on a worker.
+
+    Kept whatever happens: workers on their way and ready never exceed what is wanted, plus as many of
+    earlier revisions that still serve; while a worker of the target's revision is not ready, the earlier
+    ready ones stay; the same target and the same observations lead to rest.
+    """
+    draft = _Draft(deployment, now, policy, new_id)
+    draft.meet(observations)
+    draft.judge()
+    draft.adjust()
+    draft.retire_earlier()
+    draft.end_drained(in_flight)
+    draft.prune_exited()
+    return draft.plan(observations)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A plan in the making: the methods run in the order in which `plan` calls them."""
+
+    deployment: Deployment
+    now: datetime
+    policy: Policy
+    new_id: Callable[[], str]
+    observed: Observed = field(init=False)
+    rows: dict[str, Worker] = field(init=False, default_factory=dict)
+    start: list[str] = field(init=False, default_factory=list)
+    stop: dict[str, Stop] = field(init=False, default_factory=dict)
+    events: list[Event] = field(init=False, default_factory=list)
+    failed: list[Worker] = field(init=False, default_factory=list)
+    became_ready: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        observed, generation = self.deployment.observed, self.deployment.target.generation
+        if observed.generation != generation:
+            # Whatever was changed may be the remedy: the new target starts without the old one's pauses.
+            observed = replace(observed, generation=generation, failures=0, crashes=0, failed_at=None, reason=None)
+        self.observed = observed
+
+    # What is there
+
+    def meet(self, observations: Sequence[Observation]) -> None:
+        """Bring the rows written down and what was seen together."""
+        seen = {observation.worker_id: observation for observation in observations}
+        for row in self.deployment.workers:
+            self._meet_one(row, seen.pop(row.id, None))
+        for orphan in seen.values():
+            self.end(orphan.worker_id)
+
+    def _meet_one(self, row: Worker, seen: Observation | None) -> None:
+        if seen is None:
+            if row.phase is Phase.STARTING and self.is_current(row):
+                self.rows[row.id] = row
+                self.start.append(row.id)
+            elif row.phase not in (Phase.EXITED, Phase.DRAINING):
+                self.tell("lost", f"Worker {row.id} is gone without a trace.")
+        elif row.phase is Phase.EXITED:
+            self.rows[row.id] = row
+            if seen.phase is not Phase.EXITED:
+                self.stop[row.id] = Stop(row.id, self.policy.grace_seconds, forget=False)
+        elif seen.phase is Phase.EXITED:
+            self._meet_exited(row, seen)
+        else:
+            self.rows[row.id] = self._updated(row, seen)
+
+    def _meet_exited(self, row: Worker, seen: Observation) -> None:
+        if row.phase is Phase.DRAINING or not self.is_current(row):
+            self.end(row.id)
+            return
+        self.failed.append(row)
+        self.rows[row.id] = replace(row, phase=Phase.EXITED, detail=seen.detail)
+        # It may have been given up while its process still runs.
+        self.stop[row.id] = Stop(row.id, self.policy.grace_seconds, forget=False)
+
+    def _updated(self, row: Worker, seen: Observation) -> Worker:
+        row = replace(row, address=seen.address or row.address)
+        if row.phase in (Phase.READY, Phase.DRAINING):
+            return row
+        if seen.phase is Phase.READY:
+            self.became_ready |= self.is_current(row)
+            self.tell("ready", f"Worker {row.id} is ready after {(self.now - row.created_at).total_seconds():.1f} s.")
+            return replace(row, phase=Phase.READY, detail=None, ready_at=self.now)
+        return replace(row, phase=seen.phase, detail=seen.detail)
+
+    def is_current(self, row: Worker) -> bool:
+        return row.revision == self.deployment.target.revision and not self.deployment.target.deleted
+
+    # What it means
+
+    def judge(self) -> None:
+        """Count failures; successes end the counting."""
+        for row in self.failed:
+            self.tell("failed", f"Worker {row.id}: {self.rows[row.id].detail or 'ended'}")
+        if self.failed:
+            # Several that fail together are one failure: they had the same cause.
+            self.observed = _counted(self.observed, self.failed[-1], self.now, self.policy)
+            self.observed = replace(self.observed, reason=self.rows[self.failed[-1].id].detail)
+        if self.became_ready:
+            self.observed = replace(self.observed, failures=0, reason=None)
+        ready = self.current(Phase.READY)
+        if ready:
+            self.observed = replace(self.observed, ready_revision=self.deployment.target.revision)
+        calm = timedelta(seconds=self.policy.backoff_seconds)
+        failed_at = self.observed.failed_at
+        if failed_at and not self.observed.failures and ready and self.now - failed_at >= calm:
+            self.observed = replace(self.observed, crashes=0, failed_at=None, reason=None)
+
+    def current(self, *phases: Phase) -> list[Worker]:
+        """Workers of the target's revision in one of ``phases``, oldest first."""
+        rows = [row for row in self.rows.values() if self.is_current(row) and row.phase in phases]
+        return sorted(rows, key=lambda row: (row.created_at, row.id))
+
+    def earlier(self, *phases: Phase) -> list[Worker]:
+        """Workers of any other revision, or of a deleted deployment."""
+        rows = [row for row in self.rows.values() if not self.is_current(row) and row.phase in phases]
+        return sorted(rows, key=lambda row: (row.created_at, row.id))
+
+    # What to do
+
+    def wanted(self) -> int:
+        """None once deleted; one for a built-in deployment that is used; else ``max(1, min_workers)``."""
+        if self.deployment.target.deleted:
+            return 0
+        if not self.deployment.is_built_in:
+            return max(1, self.deployment.target.min_workers)
+        if self.policy.warm_built_ins or any(row.phase in (*COMING, Phase.READY) for row in self.rows.values()):
+            return 1
+        demanded_at = self.observed.demanded_at
+        return int(demanded_at is not None and self.now - demanded_at < timedelta(seconds=self.policy.idle_seconds))
+
+    def adjust(self) -> None:
+        """Start or take away workers of the target's revision."""
+        wanted = self.wanted()
+        if wanted == 0 and not self.deployment.target.deleted:
+            # Nobody waits for it any more: the next call finds a clean slate.
+            self.observed = replace(self.observed, failures=0, crashes=0, failed_at=None, reason=None)
+        coming, ready = self.current(*COMING), self.current(Phase.READY)
+        missing = wanted - len(coming) - len(ready)
+        if missing > 0:
+            self._start(missing, coming)
+        for row in [*reversed(coming), *reversed(ready)][: max(0, -missing)]:
+            self.retire(row)
+
+    def _start(self, missing: int, coming: list[Worker]) -> None:
+        if is_failing(self.observed):
+            at = next_try(self.observed, self.policy)
+            if coming or (at is not None and self.now < at):
+                return
+            missing = 1  # while it fails, one at a time is enough to see whether it still does
+        for _ in range(missing):
+            worker_id = self.new_id()
+            self.rows[worker_id] = Worker(
+                id=worker_id,
+                deployment_id=self.deployment.id,
+                revision=self.deployment.target.revision,
+                created_at=self.now,
+            )
+            self.start.append(worker_id)
+            self.tell("started", f"Worker {worker_id} of revision {self.deployment.target.revision} starts.")
+
+    def retire_earlier(self) -> None:
+        """Let as many earlier workers go as new ones are ready; those never ready served nobody."""
+        for row in self.earlier(*COMING):
+            self.retire(row)
+        serving = self.earlier(Phase.READY)
+        kept = max(0, self.wanted() - len(self.current(Phase.READY)))
+        for row in serving[: max(0, len(serving) - kept)]:
+            self.retire(row)
+
+    def retire(self, row: Worker) -> None:
+        """Drain a worker that may serve calls; stop one that does not."""
+        if row.phase is Phase.READY:
+            self.rows[row.id] = replace(row, phase=Phase.DRAINING, draining_since=self.now)
+            self.tell("draining", f"Worker {row.id} takes no new calls.")
+        else:
+            self.end(row.id)
+
+    def end_drained(self, in_flight: Callable[[str], int]) -> None:
+        for row in list(self.rows.values()):
+            if row.phase is not Phase.DRAINING:
+                continue
+            drained = (self.now - (row.draining_since or self.now)).total_seconds()
+            settled = drained >= self.policy.settle_seconds
+            if drained >= self.policy.drain_seconds or (settled and in_flight(row.id) == 0):
+                self.end(row.id)
+                self.tell("stopped", f"Worker {row.id} is stopped, {drained:.1f} s after its last new call.")
+
+    def prune_exited(self) -> None:
+        exited = sorted(
+            (row for row in self.rows.values() if row.phase is Phase.EXITED), key=lambda row: (row.created_at, row.id)
+        )
+        keep = 0 if self.deployment.target.deleted else KEPT_EXITED
+        for row in exited[: max(0, len(exited) - keep)]:
+            self.end(row.id)
+
+    def end(self, worker_id: str) -> None:
+        self.rows.pop(worker_id, None)
+        if worker_id in self.start:
+            self.start.remove(worker_id)
+        self.stop[worker_id] = Stop(worker_id, self.policy.grace_seconds)
+
+    # The result
+
+    def plan(self, observations: Sequence[Observation]) -> Plan:
+        return Plan(
+            workers=tuple(self.rows.values()),
+            observed=self.observed,
+            due_at=self.due_at(),
+            start=tuple(self.start),
+            stop=tuple(self.stop.values()),
+            events=tuple(self.events),
+            remove=self.deployment.target.deleted and not self.rows and not observations,
+        )
+
+    def due_at(self) -> datetime:
+        """Soon while something moves, rarely at rest."""
+        waits = [self.policy.steady_seconds]
+        waits += [_look_again((self.now - row.created_at).total_seconds()) for row in self.current(*COMING)]
+        for row in self.rows.values():
+            if row.phase is Phase.DRAINING:
+                drained = (self.now - (row.draining_since or self.now)).total_seconds()
+                waits.append(max(0.1, min(self.policy.settle_seconds, self.policy.drain_seconds) - drained))
+        at = next_try(self.observed, self.policy)
+        if at is not None and len(self.current(*COMING, Phase.READY)) < self.wanted():
+            waits.append(max(0.0, (at - self.now).total_seconds()))
+        if self.stop or self.deployment.target.deleted:
+            waits.append(0.1)
+        return self.now + timedelta(seconds=min(waits))
+
+    def tell(self, kind: str, message: str) -> None:
+        self.events.append(Event(self.deployment.id, self.now, kind, message))
+
+
+def _counted(observed: Observed, failed: Worker, now: datetime, policy: Policy) -> Observed:
+    if failed.ready_at is None:
+        return replace(observed, failures=observed.failures + 1, failed_at=now)
+    lasted = (now - failed.ready_at).total_seconds()
+    crashes = 1 if lasted >= policy.backoff_seconds else observed.crashes + 1
+    return replace(observed, crashes=crashes, failed_at=now)
+
+
+def _look_again(age: float) -> float:
+    """Seconds until a worker on its way is looked at again: a tenth of its age, from 50 to 250 ms."""
+    return min(0.25, max(0.05, age / 10))
+
+
+def with_launch_failure(plan: Plan, worker_id: str, reason: str, now: datetime, policy: Policy) -> Plan:
+    """``plan`` after the launcher refused to start one of its workers."""
+    row = next(row for row in plan.workers if row.id == worker_id)
+    observed = replace(_counted(plan.observed, replace(row, ready_at=None), now, policy), reason=reason)
+    return replace(
+        plan,
+        workers=tuple(row for row in plan.workers if row.id != worker_id),
+        observed=observed,
+        due_at=min(next_try(observed, policy) or now, now + timedelta(seconds=policy.steady_seconds)),
+        events=(*plan.events, Event(row.deployment_id, now, "failed", f"Worker {worker_id}: {reason}")),
+    )
