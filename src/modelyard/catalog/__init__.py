@@ -1,1 +1,6 @@
-"""Built-in templates, starter models and engine cards: YAML data and a loader."""
+"""What ships with modelyard: built-in templates, starter models and engine cards, as data."""
+
+from modelyard.catalog.entries import Catalog, Starter, TemplateEntry
+from modelyard.catalog.loader import load
+
+__all__ = ["Catalog", "Starter", "TemplateEntry", "load"]

