@@ -313,8 +313,8 @@ class _Draft:
         at = next_try(self.observed, self.policy)
         if at is not None and len(self.current(*COMING, Phase.READY)) < self.wanted():
             waits.append(max(0.0, (at - self.now).total_seconds()))
-        if self.stop or self.deployment.target.deleted:
-            waits.append(0.1)
+        if self.deployment.target.deleted:
+            waits.append(0.25)
         return self.now + timedelta(seconds=min(waits))
 
     def tell(self, kind: str, message: str) -> None:
