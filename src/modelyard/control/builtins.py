@@ -1,0 +1,191 @@
+"""Brings the catalog into the store: built-in templates, starter models and their immutable deployments.
+
+Their ids are made from their names, so that every server, and every start of it, means the same rows.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID, uuid5
+
+import structlog
+
+from modelyard.catalog import Catalog, Starter, TemplateEntry
+from modelyard.clock import Clock
+from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, PLATFORM_USER_ID, Account, Identity, IdentityType
+from modelyard.domain.deployments import Deployment, Target
+from modelyard.domain.models import Model, ModelVendor
+from modelyard.domain.specs import revision_of
+from modelyard.domain.templates import Template
+from modelyard.errors import Conflict, NotFound
+from modelyard.settings import Settings
+from modelyard.store import Store, Transaction
+from modelyard.store.paging import PageQuery
+
+log = structlog.get_logger(__name__)
+
+_NAMESPACE = UUID("6f4bd0c9-5c5e-4f0e-9d0f-3c1d8a8f7f31")
+_TRIES = 5
+_PAGE = 1000
+
+
+def template_id(name: str) -> str:
+    return str(uuid5(_NAMESPACE, f"template/{name}"))
+
+
+def model_id(name: str) -> str:
+    return str(uuid5(_NAMESPACE, f"model/{name}"))
+
+
+def deployment_id(name: str) -> str:
+    return str(uuid5(_NAMESPACE, f"deployment/{name}"))
+
+
+async def sync(store: Store, catalog: Catalog, settings: Settings, clock: Clock) -> None:
+    """Make the built-in entities what ``catalog`` says. Doing it again changes nothing; two servers may do it
+    at once, each in one transaction."""
+    for attempt in range(_TRIES):
+        try:
+            async with store.begin() as tx:
+                await _sync(tx, catalog, settings, clock.now())
+            return
+        except Conflict:
+            # Another server wrote the same rows first; look again at what it made.
+            if attempt == _TRIES - 1:
+                raise
+
+
+async def _sync(tx: Transaction, catalog: Catalog, settings: Settings, now: datetime) -> None:
+    await _ensure_platform(tx, now)
+    for entry in catalog.templates:
+        await _sync_template(tx, entry, now)
+    starters = catalog.starters if settings.catalog.starters else ()
+    for starter in starters:
+        await _sync_starter(tx, starter, warm=settings.catalog.warm_starters, now=now)
+    await _retire(tx, {model_id(starter.name) for starter in starters})
+
+
+async def _ensure_platform(tx: Transaction, now: datetime) -> None:
+    try:
+        await tx.accounts.account(PLATFORM_ACCOUNT_ID)
+    except NotFound:
+        await tx.accounts.add_account(Account(PLATFORM_ACCOUNT_ID, "modelyard", now))
+    try:
+        await tx.accounts.identity(PLATFORM_USER_ID)
+    except NotFound:
+        identity = Identity(
+            id=PLATFORM_USER_ID,
+            type=IdentityType.SERVICE_ACCOUNT,
+            email="platform@modelyard.invalid",
+            created_at=now,
+            first_name="modelyard",
+        )
+        await tx.accounts.add_identity(identity)
+
+
+async def _sync_template(tx: Transaction, entry: TemplateEntry, now: datetime) -> None:
+    id_ = template_id(entry.name)
+    try:
+        existing = await tx.templates.get(id_, None)
+    except NotFound:
+        await tx.templates.upsert(entry.template(id_, now))
+        return
+    template = entry.template(id_, existing.created_at)
+    if template != existing:
+        await tx.templates.upsert(template)
+        await _roll_users(tx, template, now)
+
+
+async def _roll_users(tx: Transaction, template: Template, now: datetime) -> None:
+    """Let what users made from a built-in template follow it to this version. A deployment that it no longer fits
+    stays as it is, and the log says so: an upgrade must not keep the server from starting."""
+    for model in await _models(tx, template_id=template.id):
+        if model.is_built_in:
+            continue
+        for deployment in await tx.deployments.of_model(model.id):
+            parameters = deployment.model_creation_parameters
+            revision = revision_of(template, model, parameters, deployment.vendor_configuration)
+            if deployment.target.deleted or revision == deployment.target.revision:
+                continue
+            target = replace(deployment.target, revision=revision, generation=deployment.target.generation + 1)
+            await tx.deployments.set_target(replace(deployment, target=target))
+            log.info("builtins.rolled", template=template.name, deployment=deployment.id, revision=revision)
+
+
+async def _sync_starter(tx: Transaction, starter: Starter, *, warm: bool, now: datetime) -> None:
+    template = await tx.templates.get(template_id(starter.template.name), None)
+    id_ = model_id(starter.name)
+    try:
+        existing = await tx.models.get(id_, None)
+        created_at = existing.created_at
+    except NotFound:
+        existing, created_at = None, now
+    model = starter.model(id_, template.id, created_at)
+    if model != existing:
+        await tx.models.upsert(model)
+    await _sync_deployment(tx, starter, template, model, warm=warm, now=now)
+
+
+async def _sync_deployment(
+    tx: Transaction, starter: Starter, template: Template, model: Model, *, warm: bool, now: datetime
+) -> None:
+    wanted = _deployment(starter, template, model, warm=warm, now=now)
+    try:
+        existing = await tx.deployments.get(wanted.id, None)
+    except NotFound:
+        await tx.deployments.add(wanted)
+        return
+    target = replace(wanted.target, generation=existing.target.generation)
+    if target != existing.target or wanted.vendor_configuration != existing.vendor_configuration:
+        target = replace(target, generation=existing.target.generation + 1)
+        await tx.deployments.set_target(
+            replace(existing, target=target, vendor_configuration=wanted.vendor_configuration)
+        )
+        log.info("builtins.updated", model=model.name, revision=target.revision, generation=target.generation)
+
+
+def _deployment(starter: Starter, template: Template, model: Model, *, warm: bool, now: datetime) -> Deployment:
+    scaling = {
+        "min_workers": max(starter.min_workers, int(warm)),
+        "max_workers": starter.max_workers,
+        "per_worker": starter.per_worker,
+    }
+    configuration = {"vendor": ModelVendor.LAUNCH.value, **scaling}
+    return Deployment(
+        id=deployment_id(starter.name),
+        account_id=PLATFORM_ACCOUNT_ID,
+        created_at=now,
+        created_by_user_id=PLATFORM_USER_ID,
+        created_by_identity_type=IdentityType.SERVICE_ACCOUNT,
+        name=starter.name,
+        model_id=model.id,
+        target=Target(revision=revision_of(template, model, {}, configuration), **scaling),
+        vendor_configuration=configuration,
+    )
+
+
+async def _retire(tx: Transaction, kept: set[str]) -> None:
+    """Take away starters that this version or its settings do not offer. A deployment is marked here and removed by
+    the reconciler; its model goes at the start after that, when nothing refers to it any more."""
+    for model in await _models(tx, accounts=(PLATFORM_ACCOUNT_ID,)):
+        if model.id in kept or model.model_vendor is not ModelVendor.LAUNCH:
+            continue
+        deployments = await tx.deployments.of_model(model.id)
+        for deployment in deployments:
+            if not deployment.target.deleted:
+                generation = deployment.target.generation + 1
+                target = replace(deployment.target, deleted=True, generation=generation)
+                await tx.deployments.set_target(replace(deployment, target=target))
+        if not deployments:
+            await tx.models.delete(model.id)
+
+
+async def _models(
+    tx: Transaction, *, accounts: tuple[str, ...] | None = None, template_id: str | None = None
+) -> list[Model]:
+    where = {"model_template_id": template_id} if template_id else {}
+    models: list[Model] = []
+    while True:
+        page = await tx.models.page(PageQuery(accounts, len(models) // _PAGE + 1, _PAGE, (("id", False),), where))
+        models += page.items
+        if len(models) >= page.total or not page.items:
+            return models
