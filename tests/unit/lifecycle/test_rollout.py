@@ -83,6 +83,12 @@ def test_a_ready_worker_that_is_gone_without_a_trace_is_replaced_at_once() -> No
     assert result.observed.failures == 0
 
 
+def test_a_worker_no_longer_wanted_before_it_was_started_never_is() -> None:
+    rows = [worker("a", Phase.STARTING, age=2), worker("b", Phase.STARTING, age=1)]
+    result = planned(deployment(rows, of=target(workers=1)))
+    assert (result.start, stops(result)) == (("a",), {"b"})
+
+
 # Failures
 
 

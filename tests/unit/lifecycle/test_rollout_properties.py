@@ -16,9 +16,11 @@ POLICY = Policy(settle_seconds=1, drain_seconds=30)
 ACTIONS = st.one_of(
     st.tuples(st.just("pass"), st.sampled_from([0.05, 0.3, 2.0, 40.0, 400.0])),
     st.tuples(st.just("grow"), st.integers(0, 5)),  # one worker gets further
+    st.tuples(st.just("load"), st.integers(0, 5)),  # one worker gets ready
+    st.tuples(st.just("load all"), st.just(0)),
     st.tuples(st.just("die"), st.integers(0, 5)),
     st.tuples(st.just("vanish"), st.integers(0, 5)),
-    st.tuples(st.just("busy"), st.integers(0, 5)),
+    st.tuples(st.just("busy"), st.just(0)),  # every worker has a call under way
     st.tuples(st.just("revise"), st.sampled_from(["r1", "r2", "r3"])),
     st.tuples(st.just("scale"), st.integers(0, 4)),
     st.tuples(st.just("crash"), st.sampled_from(["written", "started"])),  # the reconciler, in the middle
@@ -99,12 +101,17 @@ class World:
         elif action == "grow" and chosen:
             now = self.there[chosen]
             self.there[chosen] = replace(now, phase=_NEXT.get(now.phase, now.phase))
+        elif action == "load" and chosen:
+            self._load(chosen)
+        elif action == "load all":
+            for id in ids:
+                self._load(id)
         elif action == "die" and chosen:
             self.there[chosen] = replace(self.there[chosen], phase=Phase.EXITED, detail="died")
         elif action == "vanish" and chosen:
             del self.there[chosen]
-        elif action == "busy" and chosen:
-            self.busy ^= {chosen}
+        elif action == "busy":
+            self.busy = set(ids)
         elif action in ("revise", "scale"):
             old = self.deployment.target
             change = {"revision": value} if action == "revise" else {"min_workers": value}
@@ -112,6 +119,10 @@ class World:
                 self.deployment,
                 target=replace(old, generation=old.generation + 1, **change),  # type: ignore[arg-type]
             )
+
+    def _load(self, id: str) -> None:
+        if self.there[id].phase is not Phase.EXITED:
+            self.there[id] = replace(self.there[id], phase=Phase.READY)
 
 
 def calm(world: World) -> None:
