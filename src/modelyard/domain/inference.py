@@ -122,6 +122,8 @@ class ChatResult(Struct, frozen=True):
     prompt_tokens: int | None = None
     response_tokens: int | None = None
     logprobs: list[TokenLogprob] | None = None
+    reasoning: str | None = None
+    """What the model thought before it answered, where its server tells the two apart."""
 
 
 class CompletionResult(Struct, frozen=True):
@@ -155,6 +157,7 @@ class Chunk(Struct, frozen=True, omit_defaults=True):
     finish_reason: str | None = None
     prompt_tokens: int | None = None
     response_tokens: int | None = None
+    reasoning: str = ""
 
 
 TextRequest = ChatRequest | CompletionRequest

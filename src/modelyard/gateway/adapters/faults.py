@@ -1,0 +1,84 @@
+"""What a worker's error answer means, whichever of the usual shapes it has.
+
+Shapes: OpenAI, vLLM and llama.cpp answer ``{"error": {"message", "type", …}}``, FastAPI and our own workers
+``{"detail": …}``, older vLLM ``{"message": …}``.
+"""
+
+from typing import Any
+
+import msgspec
+
+from modelyard.domain.history import CONTEXT_LENGTH_EXCEEDED
+from modelyard.errors import FieldError, InvalidRequest, ModelyardError, Unavailable, UpstreamError, UpstreamTimeout
+
+_MAX_TEXT = 2000
+
+_CONTEXT_WORDS = ("exceed_context_size", "context_length_exceeded", "maximum context length", "context size")
+"""How llama.cpp (a type), OpenAI (a code) and vLLM (in its message) say that a prompt is too long."""
+
+
+def decode_error(status: int, body: bytes) -> ModelyardError:
+    """The error behind a worker's answer of ``status``, in its own words."""
+    fault = _fault(body)
+    text = _message(fault) or _plain(body) or "no explanation"
+    if status in (400, 413, 422, 501):
+        return _refused(fault, text)
+    if status in (429, 503):
+        return Unavailable(f"The worker cannot take the call now: {text}", code="worker_busy", retry_after=1)
+    if status in (408, 504):
+        return UpstreamTimeout(f"The worker gave up: {text}")
+    if status in (404, 405):
+        hint = "Check predict_route and endpoint_protocol of the model's template."
+        return UpstreamError(f"The worker has no such route (status {status}): {text}", hint=hint)
+    return UpstreamError(f"The worker answered with status {status}: {text}")
+
+
+def stream_error(fault: Any) -> ModelyardError:
+    """The error in an event of a stream; a status stands in its ``code`` where there is one."""
+    inner = fault.get("error", fault) if isinstance(fault, dict) else fault
+    status = inner.get("code") if isinstance(inner, dict) else None
+    body = msgspec.json.encode(fault)
+    return decode_error(status if isinstance(status, int) and 400 <= status < 600 else 500, body)
+
+
+def _fault(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _message(fault: Any) -> str | None:
+    if isinstance(fault, str):
+        return fault[:_MAX_TEXT]
+    if isinstance(fault, list):
+        return "; ".join(filter(None, map(_message, fault[:5]))) or None
+    if not isinstance(fault, dict):
+        return None
+    for key in ("error", "detail", "message", "msg"):
+        if found := _message(fault.get(key)):
+            return found
+    return None
+
+
+def _plain(body: bytes) -> str:
+    return body[:_MAX_TEXT].decode("utf-8", "replace").strip()
+
+
+def _refused(fault: Any, text: str) -> InvalidRequest:
+    words = f"{fault} {text}".lower()
+    if any(word in words for word in _CONTEXT_WORDS):
+        error = FieldError(("body",), text, CONTEXT_LENGTH_EXCEEDED)
+        return InvalidRequest([error], code=CONTEXT_LENGTH_EXCEEDED)
+    detail = fault.get("detail") if isinstance(fault, dict) else None
+    fields = [found for item in detail if (found := _field(item))] if isinstance(detail, list) else []
+    whole = FieldError(("body",), f"the model's worker refused this: {text}", "refused_by_worker")
+    return InvalidRequest(fields or [whole], code="refused_by_worker")
+
+
+def _field(item: Any) -> FieldError | None:
+    if not isinstance(item, dict) or not isinstance(item.get("msg"), str):
+        return None
+    raw = item.get("loc")
+    loc = tuple(part for part in raw if isinstance(part, str | int)) if isinstance(raw, list) else ()
+    return FieldError(loc or ("body",), item["msg"], str(item.get("type", "refused_by_worker")))

@@ -1,0 +1,176 @@
+"""Workers that speak SGP: the native requests and results themselves, as JSON.
+
+A stream is Server-Sent Events. Each is a native `Chunk`, or the native result with the next piece as its
+text; an event named ``error``, or with a field ``error``, ends it. ``[DONE]`` is tolerated.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from modelyard.domain.inference import (
+    ChatRequest,
+    ChatResult,
+    Chunk,
+    CompletionRequest,
+    CompletionResult,
+    EmbeddingRequest,
+    EmbeddingResult,
+    RerankingRequest,
+    RerankingResult,
+    TextRequest,
+    TokenLogprob,
+)
+from modelyard.domain.routes import Route
+from modelyard.errors import ModelyardError, UpstreamError
+from modelyard.gateway.adapters.events import EventParser
+from modelyard.gateway.adapters.faults import decode_error, stream_error
+from modelyard.gateway.adapters.wire import WireRequest, decoded, wants_logprobs
+
+_encode = msgspec.json.Encoder().encode
+_chat_result = msgspec.json.Decoder(ChatResult)
+_completion_result = msgspec.json.Decoder(CompletionResult)
+_reranking_result = msgspec.json.Decoder(RerankingResult)
+
+
+class _Embeddings(Struct):
+    embeddings: list[msgspec.Raw]
+    tokens_used: int | None = None
+
+
+_embeddings = msgspec.json.Decoder(_Embeddings)
+
+
+class _Piece(Struct):
+    content: str = ""
+
+
+class _Event(Struct):
+    text: str | None = None
+    message: _Piece | None = None
+    completions: list[tuple[str, list[str]]] | None = None
+    logprobs: list[TokenLogprob] | None = None
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    response_tokens: int | None = None
+    reasoning: str | None = None
+    error: Any = None
+
+
+_event = msgspec.json.Decoder(_Event)
+
+
+class SgpAdapter:
+    batches_prompts = True
+
+    def encode_chat(self, request: ChatRequest, route: Route) -> WireRequest:
+        return _text(request, route)
+
+    def encode_completion(self, request: CompletionRequest, route: Route) -> WireRequest:
+        return _text(request, route)
+
+    def encode_embedding(self, request: EmbeddingRequest, route: Route) -> WireRequest:
+        return WireRequest(route.predict_route, _encode(request))
+
+    def encode_reranking(self, request: RerankingRequest, route: Route) -> WireRequest:
+        return WireRequest(route.predict_route, _encode(request))
+
+    def decode_chat(self, request: ChatRequest, body: bytes) -> ChatResult:
+        return decoded(_chat_result, body)
+
+    def decode_completion(self, request: CompletionRequest, body: bytes) -> CompletionResult:
+        result = decoded(_completion_result, body)
+        _same_number("completions", result.completions, request.prompts)
+        return result
+
+    def decode_embedding(self, request: EmbeddingRequest, body: bytes) -> EmbeddingResult:
+        result = decoded(_embeddings, body)
+        _same_number("embeddings", result.embeddings, request.texts)
+        return EmbeddingResult(msgspec.Raw(_encode(result.embeddings)), result.tokens_used)
+
+    def decode_reranking(self, request: RerankingRequest, body: bytes) -> RerankingResult:
+        result = decoded(_reranking_result, body)
+        _same_number("scores", result.chunk_scores, request.chunks)
+        return result
+
+    def stream_decoder(self, request: TextRequest) -> "SgpStream":
+        return SgpStream()
+
+    def decode_error(self, status: int, body: bytes) -> ModelyardError:
+        return decode_error(status, body)
+
+
+class SgpStream:
+    """The last chunk goes out once finish reason and counts are there, or with the end of the body."""
+
+    __slots__ = ("_counts", "_done", "_events", "_finish_reason")
+
+    def __init__(self) -> None:
+        self._events = EventParser()
+        self._finish_reason: str | None = None
+        self._counts: tuple[int | None, int | None] = (None, None)
+        self._done = False
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        for name, payload in self._events.feed(data):
+            self._take(name, payload, chunks)
+        return chunks
+
+    def flush(self) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        for name, payload in self._events.flush():
+            self._take(name, payload, chunks)
+        if self._done:
+            return chunks
+        if self._finish_reason is None:
+            raise UpstreamError("The worker's answer ended half-way.", code="upstream_cut_off")
+        self._finish(chunks)
+        return chunks
+
+    def _take(self, name: bytes, payload: bytes, chunks: list[Chunk]) -> None:
+        if self._done:
+            return
+        if payload == b"[DONE]":
+            self._finish(chunks)
+            return
+        event = decoded(_event, payload)
+        if event.error is not None or name == b"error":
+            raise stream_error(msgspec.json.decode(payload))
+        text = _piece(event)
+        if text or event.logprobs or event.reasoning:
+            chunks.append(Chunk(text, event.logprobs, reasoning=event.reasoning or ""))
+        self._finish_reason = event.finish_reason or self._finish_reason
+        prompt, response = self._counts
+        self._counts = (
+            prompt if event.prompt_tokens is None else event.prompt_tokens,
+            response if event.response_tokens is None else event.response_tokens,
+        )
+        if self._finish_reason is not None and None not in self._counts:
+            self._finish(chunks)
+
+    def _finish(self, chunks: list[Chunk]) -> None:
+        self._done = True
+        chunks.append(Chunk("", None, self._finish_reason or "stop", *self._counts))
+
+
+def _text(request: TextRequest, route: Route) -> WireRequest:
+    wants_logprobs(request)
+    path = route.streaming_predict_route if request.stream else route.predict_route
+    return WireRequest(path, _encode(request))
+
+
+def _piece(event: _Event) -> str:
+    if event.text is not None:
+        return event.text
+    if event.message is not None:
+        return event.message.content
+    if event.completions:
+        return "".join(event.completions[0][1])
+    return ""
+
+
+def _same_number(what: str, got: list[Any], asked: list[Any]) -> None:
+    if len(got) != len(asked):
+        raise UpstreamError(f"The worker gave {len(got)} {what} for {len(asked)} inputs.")

@@ -1,0 +1,209 @@
+"""Which worker takes a call, and who waits for a free place.
+
+A call *leases* a place on a worker: the one with the fewest calls in flight, never more than ``per_worker``.
+Calls that find none wait in a bounded queue, first come first served, per deployment. Where a deployment has
+no worker at all, a call asks for one (`Waker`) and waits for the route table to show it.
+"""
+
+import asyncio
+from collections import deque
+
+from modelyard.clock import Clock
+from modelyard.domain.deployments import DeploymentStatus
+from modelyard.domain.routes import Endpoint, Route
+from modelyard.errors import ModelyardError, NotFound, Unavailable
+from modelyard.gateway.ports import RouteSource, Waker
+from modelyard.settings import GatewaySettings
+
+SUSPECT_SECONDS = 1.0
+"""How long a worker that refused a connection is asked last; its health is the reconciler's to judge."""
+
+_NONE: frozenset[str] = frozenset()
+
+
+class Lease:
+    """A place on a worker, to be released once."""
+
+    __slots__ = ("_balancer", "_held", "deployment_id", "endpoint")
+
+    def __init__(self, balancer: "Balancer", deployment_id: str, endpoint: Endpoint) -> None:
+        self._balancer = balancer
+        self._held = True
+        self.deployment_id = deployment_id
+        self.endpoint = endpoint
+
+    def release(self) -> None:
+        if self._held:
+            self._held = False
+            self._balancer._release(self)
+
+
+class _Waiter:
+    __slots__ = ("excluded", "granted")
+
+    def __init__(self, excluded: frozenset[str]) -> None:
+        self.excluded = excluded
+        self.granted: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
+
+
+class Balancer:
+    def __init__(self, routes: RouteSource, waker: Waker, clock: Clock, settings: GatewaySettings) -> None:
+        self._routes = routes
+        self._waker = waker
+        self._clock = clock
+        self._settings = settings
+        self._in_flight: dict[str, int] = {}
+        self._queues: dict[str, deque[_Waiter]] = {}
+        self._suspects: dict[str, float] = {}
+
+    def in_flight(self, worker_id: str) -> int:
+        return self._in_flight.get(worker_id, 0)
+
+    def waiting(self, deployment_id: str) -> int:
+        return len(self._queues.get(deployment_id, ()))
+
+    def try_lease(self, route: Route, excluded: frozenset[str] = _NONE) -> Lease | None:
+        """A place, if one is free and nobody waits for it already."""
+        if route.deployment_id in self._queues:
+            return None
+        return self._take(route, excluded)
+
+    async def lease(self, route: Route, excluded: frozenset[str] = _NONE) -> Lease:
+        """A place, waiting for one if need be; ``excluded`` are workers not to be taken.
+
+        Raises `Unavailable` when the queue is full, the wait was too long or the deployment failed, `NotFound`
+        when the deployment is deleted meanwhile.
+        """
+        current = self._routes.snapshot().by_id(route.deployment_id)
+        if current is None:
+            raise gone(route)
+        if (lease := self.try_lease(current, excluded)) is not None:
+            return lease
+        if not current.endpoints:
+            self._waker.wake(route.deployment_id)
+        if (error := _hopeless(current)) is not None:
+            raise error
+        return await self._wait(current, excluded)
+
+    def suspect(self, worker_id: str) -> None:
+        """Ask this worker last for a while: it refused a connection."""
+        self._suspects[worker_id] = self._clock.monotonic() + SUSPECT_SECONDS
+
+    async def run(self) -> None:
+        """Serve waiting calls whenever the route table changes; runs until cancelled."""
+        while True:
+            await self._routes.changed()
+            self.refresh()
+
+    def refresh(self) -> None:
+        table = self._routes.snapshot()
+        for deployment_id in list(self._queues):
+            self._dispatch(deployment_id, table.by_id(deployment_id))
+
+    async def _wait(self, route: Route, excluded: frozenset[str]) -> Lease:
+        queue = self._queues.setdefault(route.deployment_id, deque())
+        bound = self._settings.queue_per_slot * max(1, len(route.endpoints)) * route.per_worker
+        if len(queue) >= bound:
+            raise Unavailable(
+                f"All workers of '{route.deployment_name}' are busy and {len(queue)} calls wait already.",
+                code="queue_full",
+            )
+        seconds = self._settings.queue_seconds if route.endpoints else self._settings.cold_start_seconds
+        waiter = _Waiter(excluded)
+        queue.append(waiter)
+        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            await asyncio.wait((waiter.granted, timer), return_when=asyncio.FIRST_COMPLETED)
+            if waiter.granted.done():
+                return waiter.granted.result()
+            raise self._too_long(route.deployment_id, seconds)
+        except asyncio.CancelledError:
+            if waiter.granted.done() and waiter.granted.exception() is None:
+                waiter.granted.result().release()
+            raise
+        finally:
+            timer.cancel()
+            self._forget(route.deployment_id, waiter)
+
+    def _forget(self, deployment_id: str, waiter: _Waiter) -> None:
+        queue = self._queues.get(deployment_id)
+        if queue is None:
+            return
+        if waiter in queue:
+            queue.remove(waiter)
+        if not queue:
+            del self._queues[deployment_id]
+
+    def _too_long(self, deployment_id: str, seconds: float) -> Unavailable:
+        current = self._routes.snapshot().by_id(deployment_id)
+        if current is not None and not current.endpoints:
+            why = f" Its last trouble: {current.reason}" if current.reason else ""
+            return Unavailable(
+                f"No worker of '{current.deployment_name}' was ready within {seconds:g} s.{why}",
+                code="cold_start_timeout",
+                retry_after=10,
+            )
+        return Unavailable(f"No worker had a free place within {seconds:g} s.", code="queue_timeout", retry_after=5)
+
+    def _take(self, route: Route, excluded: frozenset[str]) -> Lease | None:
+        endpoint = self._pick(route, excluded)
+        if endpoint is None:
+            return None
+        self._in_flight[endpoint.worker_id] = self._in_flight.get(endpoint.worker_id, 0) + 1
+        return Lease(self, route.deployment_id, endpoint)
+
+    def _pick(self, route: Route, excluded: frozenset[str]) -> Endpoint | None:
+        best: Endpoint | None = None
+        best_load: tuple[bool, int] = (True, route.per_worker)
+        for endpoint in route.endpoints:
+            load = self._in_flight.get(endpoint.worker_id, 0)
+            if load >= route.per_worker or endpoint.worker_id in excluded:
+                continue
+            rank = (bool(self._suspects) and self._is_suspect(endpoint.worker_id), load)
+            if best is None or rank < best_load:
+                best, best_load = endpoint, rank
+        return best
+
+    def _is_suspect(self, worker_id: str) -> bool:
+        until = self._suspects.get(worker_id)
+        if until is None:
+            return False
+        if until > self._clock.monotonic():
+            return True
+        del self._suspects[worker_id]
+        return False
+
+    def _release(self, lease: Lease) -> None:
+        worker_id = lease.endpoint.worker_id
+        left = self._in_flight[worker_id] - 1
+        if left:
+            self._in_flight[worker_id] = left
+        else:
+            del self._in_flight[worker_id]
+        if lease.deployment_id in self._queues:
+            self._dispatch(lease.deployment_id, self._routes.snapshot().by_id(lease.deployment_id))
+
+    def _dispatch(self, deployment_id: str, route: Route | None) -> None:
+        waiters = [waiter for waiter in self._queues[deployment_id] if not waiter.granted.done()]
+        for waiter in waiters:
+            if route is None:
+                waiter.granted.set_exception(NotFound("The deployment was deleted.", code="deployment_not_found"))
+            elif (error := _hopeless(route)) is not None:
+                waiter.granted.set_exception(error)
+            elif (lease := self._take(route, waiter.excluded)) is not None:
+                waiter.granted.set_result(lease)
+
+
+def gone(route: Route) -> NotFound:
+    return NotFound(f"There is no deployment '{route.deployment_name}' any more.", code="deployment_not_found")
+
+
+def _hopeless(route: Route) -> ModelyardError | None:
+    """Why waiting for a worker of ``route`` makes no sense, if it does not."""
+    if route.endpoints or route.status is not DeploymentStatus.UPDATE_FAILED:
+        return None
+    return Unavailable(
+        f"'{route.deployment_name}' has no worker: {route.reason or 'its workers failed'}",
+        code="deployment_failed",
+        retry_after=10,
+    )

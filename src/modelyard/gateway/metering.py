@@ -1,0 +1,144 @@
+"""Exactly one usage record for each call, whatever becomes of it."""
+
+import asyncio
+import uuid
+from types import TracebackType
+
+from modelyard.clock import Clock
+from modelyard.domain.accounts import Caller
+from modelyard.domain.history import estimate, estimate_text
+from modelyard.domain.inference import ChatRequest, CompletionRequest, EmbeddingRequest, NativeRequest
+from modelyard.domain.routes import Route
+from modelyard.domain.usage import Outcome, UsageRecord, Verb
+from modelyard.errors import ModelyardError
+from modelyard.gateway.ports import UsageSink
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its call was whole."""
+
+
+class Call:
+    """One call to one deployment, as a context manager: the record is made when the block is left.
+
+    An exception in the block decides the outcome; a cancellation means that the client went away. Where the
+    worker told no token counts, they are estimated from what was sent and received.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_first_byte",
+        "_sink",
+        "_started",
+        "_started_at",
+        "account_id",
+        "caller",
+        "counted_prompt",
+        "dropped_messages",
+        "estimated_response",
+        "prompt_tokens",
+        "request",
+        "request_id",
+        "response_tokens",
+        "route",
+        "sent",
+        "verb",
+    )
+
+    def __init__(
+        self, sink: UsageSink, clock: Clock, caller: Caller, account_id: str, route: Route, verb: Verb, request_id: str
+    ) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._started_at = clock.now()
+        self._started = clock.monotonic()
+        self._first_byte: float | None = None
+        self.caller = caller
+        self.account_id = account_id
+        self.route = route
+        self.verb = verb
+        self.request_id = request_id
+        self.request: NativeRequest | None = None
+        """What was asked, for estimates."""
+        self.sent = False
+        """Whether a worker has begun to work on it."""
+        self.prompt_tokens: int | None = None
+        self.response_tokens: int | None = None
+        self.estimated_response = 0
+        """Tokens of the text that came so far, roughly."""
+        self.counted_prompt: int | None = None
+        """Tokens of the prompt, where they were counted before it was sent."""
+        self.dropped_messages = 0
+        """Messages of the history that were left out to fit the context window."""
+
+    def first_byte(self) -> None:
+        """The worker's answer has begun."""
+        if self._first_byte is None:
+            self._first_byte = self._clock.monotonic() - self._started
+
+    def count(self, prompt: int | None, response: int | None) -> None:
+        """The worker's own counts."""
+        if prompt is not None:
+            self.prompt_tokens = prompt
+        if response is not None:
+            self.response_tokens = response
+
+    def __enter__(self) -> "Call":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        outcome, code = _outcome(error)
+        prompt, response, estimated = self._tokens(outcome)
+        self._sink.record(
+            UsageRecord(
+                uuid.uuid4().hex,
+                self._started_at,
+                self.request_id,
+                self.account_id,
+                self.caller.key_id,
+                self.caller.identity_id,
+                self.route.deployment_id,
+                self.route.model_id,
+                self.route.model_name,
+                self.verb,
+                outcome,
+                code,
+                prompt,
+                response,
+                estimated,
+                self._first_byte,
+                self._clock.monotonic() - self._started,
+            )
+        )
+
+    def _tokens(self, outcome: Outcome) -> tuple[int, int, bool]:
+        prompt, response = self.prompt_tokens, self.response_tokens
+        if prompt is not None and response is not None:
+            return prompt, response, False
+        worked = self.sent and (outcome is not Outcome.ERROR or self._first_byte is not None)
+        if self.request is None or not worked:
+            return prompt or 0, response or 0, False
+        if prompt is None:
+            prompt = estimate_request(self.request)
+        return prompt, self.estimated_response if response is None else response, True
+
+
+def _outcome(error: BaseException | None) -> tuple[Outcome, str | None]:
+    if error is None:
+        return Outcome.OK, None
+    if isinstance(error, asyncio.CancelledError | ClientGone):
+        return Outcome.CANCELLED, None
+    return Outcome.ERROR, error.code if isinstance(error, ModelyardError) else ModelyardError.code
+
+
+def estimate_request(request: NativeRequest) -> int:
+    """Roughly how many tokens a request's input has."""
+    if isinstance(request, ChatRequest):
+        return estimate(request.messages)
+    if isinstance(request, CompletionRequest):
+        return sum(map(estimate_text, request.prompts))
+    if isinstance(request, EmbeddingRequest):
+        return sum(map(estimate_text, request.texts))
+    return sum(estimate_text(request.query) + estimate_text(chunk) for chunk in request.chunks)

@@ -1,0 +1,315 @@
+"""The data plane: from a native request and a route to a native answer.
+
+One call: `Gateway.resolve` finds the deployment, `Gateway.call` begins to meter, one of the verbs leases a
+place on a worker, encodes, sends, and decodes what comes back. All verbs send through `_open`, the one place
+where a failed worker leads to another try.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+
+import msgspec
+
+from modelyard.clock import Clock
+from modelyard.domain.accounts import Caller
+from modelyard.domain.history import estimate_text
+from modelyard.domain.inference import (
+    ChatRequest,
+    ChatResult,
+    Chunk,
+    CompletionRequest,
+    CompletionResult,
+    EmbeddingRequest,
+    EmbeddingResult,
+    RerankingRequest,
+    RerankingResult,
+    TextRequest,
+)
+from modelyard.domain.routes import Endpoint, Route
+from modelyard.domain.templates import EndpointProtocol
+from modelyard.domain.usage import Verb
+from modelyard.errors import InvalidRequest, ModelyardError
+from modelyard.gateway.adapters.openai import OpenAIAdapter
+from modelyard.gateway.adapters.sgp import SgpAdapter
+from modelyard.gateway.adapters.wire import WireRequest
+from modelyard.gateway.balancer import Balancer, Lease
+from modelyard.gateway.chat_templates import TemplateProcess
+from modelyard.gateway.conversation import Adapters, Conversations
+from modelyard.gateway.metering import Call
+from modelyard.gateway.ports import RouteSource, UsageSink, Waker
+from modelyard.gateway.resolving import paying_account, resolve
+from modelyard.gateway.tokens import TokenCounter
+from modelyard.gateway.upstream import Answer, Lost, Upstream
+from modelyard.settings import GatewaySettings
+
+Prepare = Callable[[Endpoint], WireRequest | Awaitable[WireRequest]]
+
+_BUSY = (429, 502, 503)
+"""Answers of a worker that another worker may not give."""
+
+
+class Forwarded:
+    """A worker's own answer, passed through unread. Must be closed."""
+
+    __slots__ = ("_answer", "_lease", "content_type")
+
+    def __init__(self, lease: Lease, answer: Answer) -> None:
+        self._lease = lease
+        self._answer = answer
+        self.content_type = answer.content_type
+
+    def pieces(self) -> AsyncGenerator[bytes, None]:
+        return self._answer.pieces()
+
+    def close(self) -> None:
+        self._answer.close()
+        self._lease.release()
+
+
+class Gateway:
+    def __init__(
+        self, routes: RouteSource, usage: UsageSink, waker: Waker, clock: Clock, settings: GatewaySettings
+    ) -> None:
+        self._routes = routes
+        self._usage = usage
+        self._clock = clock
+        self._settings = settings
+        self._upstream = Upstream(settings)
+        self._balancer = Balancer(routes, waker, clock, settings)
+        self._templates = TemplateProcess()
+        self._conversations = Conversations(TokenCounter(self._upstream, self._templates))
+        self._adapters: dict[EndpointProtocol, Adapters] = {
+            EndpointProtocol.VLLM: OpenAIAdapter(),
+            EndpointProtocol.SGP: SgpAdapter(),
+        }
+        self._watching: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self._upstream.start()
+        self._watching = asyncio.create_task(self._balancer.run(), name="gateway-routes")
+
+    async def aclose(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        await self._templates.aclose()
+        await self._upstream.aclose()
+
+    def in_flight(self, worker_id: str) -> int:
+        """Calls that this worker serves at the moment."""
+        return self._balancer.in_flight(worker_id)
+
+    def resolve(
+        self, caller: Caller, reference: str, *, selected: str | None = None, model: str | None = None
+    ) -> Route:
+        """See `modelyard.gateway.resolving.resolve`."""
+        return resolve(self._routes.snapshot(), caller, reference, selected=selected, model=model)
+
+    def call(self, caller: Caller, route: Route, verb: Verb, request_id: str, *, selected: str | None = None) -> Call:
+        """Begin to meter a call; use as a context manager around all that follows."""
+        account = paying_account(caller, route, selected)
+        return Call(self._usage, self._clock, caller, account, route, verb, request_id)
+
+    async def chat(self, call: Call, request: ChatRequest) -> ChatResult:
+        adapter = self._adapter(call.route)
+        call.request = request
+        lease, answer = await self._open_chat(call, request, adapter)
+        try:
+            result = adapter.decode_chat(request, await answer.read())
+        finally:
+            lease.release()
+        call.estimated_response = estimate_text(result.message.content) if result.response_tokens is None else 0
+        call.count(result.prompt_tokens, result.response_tokens)
+        return result
+
+    async def complete(self, call: Call, request: CompletionRequest) -> CompletionResult:
+        adapter = self._adapter(call.route)
+        call.request = request
+        if len(request.prompts) > 1 and not adapter.batches_prompts:
+            return await self._complete_each(call, request, adapter)
+        result = await self._complete_one(call, request, adapter)
+        _count_completion(call, result)
+        return result
+
+    def stream(self, call: Call, request: TextRequest) -> AsyncGenerator[list[Chunk], None]:
+        """The answer as it comes: lists of chunks, one for each read of the worker's connection. The last
+        chunk carries finish_reason and counts. Close it early to stop the worker."""
+        adapter = self._adapter(call.route)
+        call.request = request
+        if isinstance(request, CompletionRequest) and len(request.prompts) > 1:
+            raise InvalidRequest.at(
+                "body", "prompts", msg="a stream has exactly one prompt", code="unsupported_parameter"
+            )
+        if not call.route.supports_streaming:
+            return self._all_at_once(call, msgspec.structs.replace(request, stream=None))
+        return self._stream(call, request, adapter)
+
+    async def embed(self, call: Call, request: EmbeddingRequest) -> EmbeddingResult:
+        adapter = self._adapter(call.route)
+        call.request = request
+        wire = adapter.encode_embedding(request, call.route)
+        lease, answer = await self._open(call, lambda _: wire, adapter)
+        try:
+            result = adapter.decode_embedding(request, await answer.read())
+        finally:
+            lease.release()
+        call.count(result.tokens_used, 0)
+        return result
+
+    async def rerank(self, call: Call, request: RerankingRequest) -> RerankingResult:
+        adapter = self._adapter(call.route)
+        call.request = request
+        wire = adapter.encode_reranking(request, call.route)
+        lease, answer = await self._open(call, lambda _: wire, adapter)
+        try:
+            result = adapter.decode_reranking(request, await answer.read())
+        finally:
+            lease.release()
+        call.count(result.tokens_used, 0)
+        return result
+
+    async def forward(self, call: Call, body: bytes, *, stream: bool) -> Forwarded:
+        """Pass ``body`` to a worker and its answer back, unread."""
+        route = call.route
+        path = route.streaming_predict_route if stream and route.supports_streaming else route.predict_route
+        wire = WireRequest(path, body)
+        lease, answer = await self._open(call, lambda _: wire, self._adapters[EndpointProtocol.SGP])
+        return Forwarded(lease, answer)
+
+    def _adapter(self, route: Route) -> Adapters:
+        adapter = self._adapters.get(route.protocol)
+        if adapter is None:
+            msg = f"'{route.deployment_name}' speaks {route.protocol}, which this version cannot call"
+            raise InvalidRequest.at("path", "id", msg=msg, code="unsupported_protocol")
+        return adapter
+
+    async def _open_chat(self, call: Call, request: ChatRequest, adapter: Adapters) -> tuple[Lease, Answer]:
+        conversation = self._conversations.begin(call, request, adapter)
+        if conversation is None:
+            wire = adapter.encode_chat(request, call.route)
+            try:
+                return await self._open(call, lambda _: wire, adapter)
+            except InvalidRequest as error:
+                # The estimate was too low, or the window is not known: the worker's own word counts.
+                conversation = self._conversations.recover(call, request, adapter, error)
+                if conversation is None:
+                    raise
+        return await self._open(call, conversation.prepare, adapter)
+
+    async def _complete_one(self, call: Call, request: CompletionRequest, adapter: Adapters) -> CompletionResult:
+        wire = adapter.encode_completion(request, call.route)
+        lease, answer = await self._open(call, lambda _: wire, adapter)
+        try:
+            return adapter.decode_completion(request, await answer.read())
+        finally:
+            lease.release()
+
+    async def _complete_each(self, call: Call, request: CompletionRequest, adapter: Adapters) -> CompletionResult:
+        parts = [msgspec.structs.replace(request, prompts=[prompt]) for prompt in request.prompts]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._complete_one(call, part, adapter)) for part in parts]
+        except* ModelyardError as errors:
+            raise _first(errors) from errors
+        results = [task.result() for task in tasks]
+        whole = CompletionResult(
+            [pair for result in results for pair in result.completions],
+            results[-1].finish_reason,
+            _sum(result.prompt_tokens for result in results),
+            _sum(result.response_tokens for result in results),
+        )
+        _count_completion(call, whole)
+        return whole
+
+    async def _stream(self, call: Call, request: TextRequest, adapter: Adapters) -> AsyncGenerator[list[Chunk], None]:
+        if isinstance(request, ChatRequest):
+            lease, answer = await self._open_chat(call, request, adapter)
+        else:
+            wire = adapter.encode_completion(request, call.route)
+            lease, answer = await self._open(call, lambda _: wire, adapter)
+        try:
+            decoder = adapter.stream_decoder(request)
+            async with contextlib.aclosing(answer.pieces()) as pieces:
+                async for piece in pieces:
+                    if chunks := decoder.feed(piece):
+                        _count_chunks(call, chunks)
+                        yield chunks
+            if chunks := decoder.flush():
+                _count_chunks(call, chunks)
+                yield chunks
+        finally:
+            answer.close()
+            lease.release()
+
+    async def _all_at_once(self, call: Call, request: TextRequest) -> AsyncGenerator[list[Chunk], None]:
+        result = await (self.chat(call, request) if isinstance(request, ChatRequest) else self.complete(call, request))
+        text = result.message.content if isinstance(result, ChatResult) else "".join(result.completions[0][1])
+        yield [
+            Chunk(text, result.logprobs),
+            Chunk("", None, result.finish_reason or "stop", result.prompt_tokens, result.response_tokens),
+        ]
+
+    async def _open(self, call: Call, prepare: Prepare, adapter: Adapters) -> tuple[Lease, Answer]:
+        """Send what ``prepare`` makes for a worker, trying another one as long as no byte of an answer came.
+        The caller reads the answer and releases the lease."""
+        route = call.route
+        excluded: frozenset[str] = frozenset()
+        left = self._settings.retries
+        while True:
+            lease = self._balancer.try_lease(route, excluded) or await self._balancer.lease(route, excluded)
+            try:
+                wire = prepare(lease.endpoint)
+                if not isinstance(wire, WireRequest):
+                    wire = await wire
+                call.sent = True
+                answer = await self._upstream.send(lease.endpoint.address, wire)
+                if answer.status == 200:
+                    call.first_byte()
+                    return lease, answer
+                error = adapter.decode_error(answer.status, await answer.read_start())
+                if answer.status not in _BUSY:
+                    raise error
+                same = False
+            except Lost as lost:
+                error, same = lost.error, not lost.unreachable
+                if lost.unreachable:
+                    self._balancer.suspect(lease.endpoint.worker_id)
+            except BaseException:
+                lease.release()
+                raise
+            lease.release()
+            route = self._routes.snapshot().by_id(route.deployment_id) or route
+            excluded |= {lease.endpoint.worker_id}
+            if all(endpoint.worker_id in excluded for endpoint in route.endpoints):
+                # A connection that was cut may have been an old one, so the same worker may be asked once more.
+                excluded = frozenset()
+                left = min(left, 1) if same else 0
+            if left <= 0:
+                raise error
+            left -= 1
+
+
+def _count_chunks(call: Call, chunks: list[Chunk]) -> None:
+    for chunk in chunks:
+        if chunk.finish_reason is not None:
+            call.count(chunk.prompt_tokens, chunk.response_tokens)
+        elif chunk.text or chunk.reasoning:
+            # Engines stream a token at a time.
+            call.estimated_response += 1
+
+
+def _count_completion(call: Call, result: CompletionResult) -> None:
+    if result.response_tokens is None:
+        call.estimated_response = sum(estimate_text(text) for _, texts in result.completions for text in texts)
+    call.count(result.prompt_tokens, result.response_tokens)
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    known = list(counts)
+    return None if None in known else sum(count or 0 for count in known)
+
+
+def _first(errors: "BaseExceptionGroup[ModelyardError]") -> ModelyardError:
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,181 @@
+"""Counting a conversation's tokens exactly: by the worker that will read it, with its own chat template.
+
+Two dialects are known. llama.cpp's server applies its template (/apply-template) and tokenizes text
+(/tokenize); vLLM's /tokenize takes messages and answers a count, and so may a worker that speaks SGP. Which
+one a worker speaks is found out once. A worker that speaks neither has its conversations estimated.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from modelyard.domain.history import estimate, image_tokens
+from modelyard.domain.inference import ChatRequest, Message
+from modelyard.domain.routes import Endpoint
+from modelyard.errors import UpstreamError
+from modelyard.gateway.adapters.faults import decode_error
+from modelyard.gateway.adapters.wire import WireRequest, decoded
+from modelyard.gateway.chat_templates import TemplateProcess
+from modelyard.gateway.upstream import Upstream
+
+_encode = msgspec.json.Encoder().encode
+_MAX_KNOWN = 4096
+
+
+class Dialect(Enum):
+    LLAMA_CPP = "llama.cpp"
+    MESSAGES = "vllm"
+    NONE = "none"
+
+
+class _Props(Struct):
+    chat_template: str
+    bos_token: str = ""
+    eos_token: str = ""
+
+
+class _Prompt(Struct):
+    prompt: str
+
+
+class _Tokens(Struct):
+    tokens: list[int] | None = None
+    count: int | None = None
+
+
+_props = msgspec.json.Decoder(_Props)
+_prompt = msgspec.json.Decoder(_Prompt)
+_tokens = msgspec.json.Decoder(_Tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Tongue:
+    """What is known of one worker: its dialect, and for llama.cpp its special tokens."""
+
+    dialect: Dialect
+    bos_token: str = ""
+    eos_token: str = ""
+    adds_bos: bool = False
+
+
+class TokenCounter:
+    def __init__(self, upstream: Upstream, templates: TemplateProcess) -> None:
+        self._upstream = upstream
+        self._templates = templates
+        self._tongues: OrderedDict[str, Tongue] = OrderedDict()
+
+    async def tongue(self, endpoint: Endpoint) -> Tongue:
+        """How the worker at ``endpoint`` counts."""
+        known = self._tongues.get(endpoint.worker_id)
+        if known is None:
+            known = self._tongues[endpoint.worker_id] = await self._ask(endpoint)
+            while len(self._tongues) > _MAX_KNOWN:
+                self._tongues.popitem(last=False)
+        return known
+
+    async def count(self, endpoint: Endpoint, request: ChatRequest, messages: list[Message]) -> tuple[int, bool]:
+        """Tokens of ``messages`` under ``request``'s template settings, and whether the count is exact."""
+        tongue = await self.tongue(endpoint)
+        images = image_tokens(messages)
+        if tongue.dialect is Dialect.NONE:
+            return estimate(messages), False
+        plain = [_plain(message) for message in messages]
+        if tongue.dialect is Dialect.LLAMA_CPP:
+            prompt = await self._applied(endpoint, tongue, request, plain)
+            return await self._tokenized(endpoint, prompt) + images, not images
+        body: dict[str, Any] = {"messages": plain, "add_generation_prompt": True}
+        body |= _template_settings(request)
+        answer = decoded(_tokens, await self._post(endpoint, "/tokenize", body))
+        return _length(answer) + images, not images
+
+    async def rendered(self, endpoint: Endpoint, request: ChatRequest) -> str | None:
+        """The prompt that ``request``'s own chat template makes, where the worker cannot apply it by itself;
+        None where it can."""
+        tongue = await self.tongue(endpoint)
+        if tongue.dialect is not Dialect.LLAMA_CPP or request.chat_template is None:
+            return None
+        messages = [_plain(message) for message in request.messages]
+        return await self._render(tongue, request, messages)
+
+    async def _applied(
+        self, endpoint: Endpoint, tongue: Tongue, request: ChatRequest, messages: list[dict[str, Any]]
+    ) -> str:
+        if request.chat_template is not None:
+            return await self._render(tongue, request, messages)
+        body: dict[str, Any] = {"messages": messages}
+        if request.chat_template_kwargs is not None:
+            body["chat_template_kwargs"] = request.chat_template_kwargs
+        return decoded(_prompt, await self._post(endpoint, "/apply-template", body)).prompt
+
+    async def _render(self, tongue: Tongue, request: ChatRequest, messages: list[dict[str, Any]]) -> str:
+        assert request.chat_template is not None
+        variables = {
+            "bos_token": tongue.bos_token,
+            "eos_token": tongue.eos_token,
+            "add_generation_prompt": True,
+            **(request.chat_template_kwargs or {}),
+            "messages": messages,
+        }
+        prompt = await self._templates.render(request.chat_template, variables)
+        # The tokenizer writes the first token itself; twice would be what no model was trained on.
+        return prompt.removeprefix(tongue.bos_token) if tongue.adds_bos and tongue.bos_token else prompt
+
+    async def _tokenized(self, endpoint: Endpoint, prompt: str) -> int:
+        body = {"content": prompt, "add_special": True, "parse_special": True}
+        return _length(decoded(_tokens, await self._post(endpoint, "/tokenize", body)))
+
+    async def _ask(self, endpoint: Endpoint) -> Tongue:
+        status, body = await self._exchange(endpoint, WireRequest("/props", b"", method="GET"))
+        if status == 200:
+            try:
+                props = _props.decode(body)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                return Tongue(Dialect.NONE)
+            adds_bos = await self._tokenized(endpoint, "") > 0
+            return Tongue(Dialect.LLAMA_CPP, props.bos_token, props.eos_token, adds_bos)
+        probe = _encode({"messages": [{"role": "user", "content": "x"}], "add_generation_prompt": True})
+        status, body = await self._exchange(endpoint, WireRequest("/tokenize", probe))
+        if status != 200:
+            return Tongue(Dialect.NONE)
+        try:
+            _length(decoded(_tokens, body))
+        except UpstreamError:
+            return Tongue(Dialect.NONE)
+        return Tongue(Dialect.MESSAGES)
+
+    async def _post(self, endpoint: Endpoint, path: str, body: Any) -> bytes:
+        status, answer = await self._exchange(endpoint, WireRequest(path, _encode(body)))
+        if status != 200:
+            raise decode_error(status, answer)
+        return answer
+
+    async def _exchange(self, endpoint: Endpoint, request: WireRequest) -> tuple[int, bytes]:
+        answer = await self._upstream.send(endpoint.address, request)
+        return answer.status, await answer.read()
+
+
+def _length(tokens: _Tokens) -> int:
+    if tokens.count is not None:
+        return tokens.count
+    if tokens.tokens:
+        return len(tokens.tokens)
+    if tokens.tokens is not None:
+        return 0
+    raise UpstreamError("The worker's /tokenize tells no count.")
+
+
+def _template_settings(request: ChatRequest) -> dict[str, Any]:
+    settings = {"chat_template": request.chat_template, "chat_template_kwargs": request.chat_template_kwargs}
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _plain(message: Message) -> dict[str, Any]:
+    """A message as templates know it, with its text parts only; images are counted apart."""
+    content = message.content
+    if not isinstance(content, str):
+        content = "\n".join(part.text for part in content if part.text is not None)
+    return {"role": message.role, "content": content}

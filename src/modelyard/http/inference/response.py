@@ -1,0 +1,108 @@
+"""Sending answers, and noticing that nobody is there any more to read them."""
+
+import asyncio
+import uuid
+from types import TracebackType
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from modelyard.errors import ModelyardError
+from modelyard.http.errors import encoded, headers_of, status_of
+from modelyard.http.request_id import request_id_of
+from modelyard.http.sse import HEADERS as SSE_HEADERS
+from modelyard.http.sse import error_event
+
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+
+WATCH_AFTER_SECONDS = 0.05
+"""Most calls end before anybody needs to watch whether their client is still there."""
+
+_JSON = (b"content-type", b"application/json")
+
+
+class Response:
+    """One response. The request id goes into errors; `modelyard.http.request_id` puts it on the headers, and
+    where that is not in use this does."""
+
+    __slots__ = ("_own_id", "_send", "_sse", "request_id", "started")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._send = send
+        self._sse = False
+        self.started = False
+        self.request_id = request_id_of(scope)
+        self._own_id: RawHeaders = ()
+        if not self.request_id:
+            self.request_id = uuid.uuid4().hex
+            self._own_id = ((b"x-request-id", self.request_id.encode()),)
+
+    async def json(self, body: bytes, headers: RawHeaders = (), status: int = 200) -> None:
+        length = (b"content-length", str(len(body)).encode())
+        await self._start(status, (_JSON, length, *headers))
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def begin(self, headers: RawHeaders, *, sse: bool = False) -> None:
+        """Begin a response whose body comes in pieces."""
+        self._sse = sse
+        await self._start(200, (*(SSE_HEADERS if sse else ()), *headers))
+
+    async def piece(self, data: bytes) -> None:
+        """Send a piece; waits while the client reads too slowly."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self, data: bytes = b"") -> None:
+        await self._send({"type": "http.response.body", "body": data})
+
+    async def fail(self, error: ModelyardError) -> None:
+        """Answer with ``error``; within an event stream as its last event. Within any other body nothing can be
+        said any more, so it is left incomplete and the server breaks the connection off."""
+        if not self.started:
+            headers = tuple((name.encode(), value.encode("latin-1")) for name, value in headers_of(error).items())
+            await self.json(encoded(error, self.request_id), headers, status_of(error))
+        elif self._sse:
+            await self.end(error_event(error, self.request_id))
+
+    async def _start(self, status: int, headers: RawHeaders) -> None:
+        self.started = True
+        message: dict[str, Any] = {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*headers, *self._own_id],
+        }
+        await self._send(message)
+
+
+class Watch:
+    """Cancels the task that entered it when the client goes away. ``gone`` tells such a cancellation from any
+    other."""
+
+    __slots__ = ("_owner", "_receive", "_timer", "_watching", "gone")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._watching: asyncio.Task[None] | None = None
+        self.gone = False
+
+    def __enter__(self) -> "Watch":
+        owner = asyncio.current_task()
+        assert owner is not None
+        self._owner = owner
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._begin)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+
+    def _begin(self) -> None:
+        self._watching = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        self._owner.cancel()
