@@ -3,6 +3,7 @@
 Their ids are made from their names, so that every server, and every start of it, means the same rows.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid5
@@ -11,10 +12,12 @@ import structlog
 
 from modelyard.catalog import Catalog, Starter, TemplateEntry
 from modelyard.clock import Clock
+from modelyard.control.template_checks import check_parameters
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, PLATFORM_USER_ID, Account, Identity, IdentityType
+from modelyard.domain.cards import EngineCard
 from modelyard.domain.deployments import Deployment, Target
 from modelyard.domain.models import Model, ModelVendor
-from modelyard.domain.specs import revision_of
+from modelyard.domain.specs import merged_parameters, revision_of
 from modelyard.domain.templates import Template
 from modelyard.errors import Conflict, NotFound
 from modelyard.settings import Settings
@@ -57,7 +60,7 @@ async def sync(store: Store, catalog: Catalog, settings: Settings, clock: Clock)
 async def _sync(tx: Transaction, catalog: Catalog, settings: Settings, now: datetime) -> None:
     await _ensure_platform(tx, now)
     for entry in catalog.templates:
-        await _sync_template(tx, entry, now)
+        await _sync_template(tx, entry, catalog.cards, now)
     starters = catalog.starters if settings.catalog.starters else ()
     for starter in starters:
         await _sync_starter(tx, starter, warm=settings.catalog.warm_starters, now=now)
@@ -82,7 +85,7 @@ async def _ensure_platform(tx: Transaction, now: datetime) -> None:
         await tx.accounts.add_identity(identity)
 
 
-async def _sync_template(tx: Transaction, entry: TemplateEntry, now: datetime) -> None:
+async def _sync_template(tx: Transaction, entry: TemplateEntry, cards: Mapping[str, EngineCard], now: datetime) -> None:
     id_ = template_id(entry.name)
     try:
         existing = await tx.templates.get(id_, None)
@@ -92,10 +95,10 @@ async def _sync_template(tx: Transaction, entry: TemplateEntry, now: datetime) -
     template = entry.template(id_, existing.created_at)
     if template != existing:
         await tx.templates.upsert(template)
-        await _roll_users(tx, template, now)
+        await _roll_users(tx, template, cards)
 
 
-async def _roll_users(tx: Transaction, template: Template, now: datetime) -> None:
+async def _roll_users(tx: Transaction, template: Template, cards: Mapping[str, EngineCard]) -> None:
     """Let what users made from a built-in template follow it to this version. A deployment that it no longer fits
     stays as it is, and the log says so: an upgrade must not keep the server from starting."""
     for model in await _models(tx, template_id=template.id):
@@ -105,6 +108,9 @@ async def _roll_users(tx: Transaction, template: Template, now: datetime) -> Non
             parameters = deployment.model_creation_parameters
             revision = revision_of(template, model, parameters, deployment.vendor_configuration)
             if deployment.target.deleted or revision == deployment.target.revision:
+                continue
+            if errors := check_parameters(template, cards, merged_parameters(model, parameters), partial=False):
+                log.warning("builtins.misfit", deployment=deployment.id, template=template.name, errors=errors)
                 continue
             target = replace(deployment.target, revision=revision, generation=deployment.target.generation + 1)
             await tx.deployments.set_target(replace(deployment, target=target))
@@ -144,12 +150,13 @@ async def _sync_deployment(
 
 
 def _deployment(starter: Starter, template: Template, model: Model, *, warm: bool, now: datetime) -> Deployment:
-    scaling = {
-        "min_workers": max(starter.min_workers, int(warm)),
+    min_workers = max(starter.min_workers, int(warm))
+    configuration = {
+        "vendor": ModelVendor.LAUNCH.value,
+        "min_workers": min_workers,
         "max_workers": starter.max_workers,
         "per_worker": starter.per_worker,
     }
-    configuration = {"vendor": ModelVendor.LAUNCH.value, **scaling}
     return Deployment(
         id=deployment_id(starter.name),
         account_id=PLATFORM_ACCOUNT_ID,
@@ -158,7 +165,12 @@ def _deployment(starter: Starter, template: Template, model: Model, *, warm: boo
         created_by_identity_type=IdentityType.SERVICE_ACCOUNT,
         name=starter.name,
         model_id=model.id,
-        target=Target(revision=revision_of(template, model, {}, configuration), **scaling),
+        target=Target(
+            min_workers=min_workers,
+            max_workers=starter.max_workers,
+            per_worker=starter.per_worker,
+            revision=revision_of(template, model, {}, configuration),
+        ),
         vendor_configuration=configuration,
     )
 
