@@ -1,0 +1,191 @@
+"""Between rows and the domain's frozen data."""
+
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Row
+
+from modelyard.domain.accounts import Account, ApiKey, IdentityType
+from modelyard.domain.deployments import Deployment, DeploymentStatus, Event, Observed, Phase, Target, Worker
+from modelyard.domain.models import Model, ModelVendor
+from modelyard.domain.parameters import ParameterSchema
+from modelyard.domain.templates import (
+    BundleConfig,
+    EndpointConfig,
+    EndpointProtocol,
+    EndpointType,
+    ModelType,
+    Template,
+)
+
+T = TypeVar("T")
+Values = dict[str, Any]
+
+
+def _plain(value: Any) -> Any:
+    return msgspec.to_builtins(value)
+
+
+def _owned(entity: Template | Model | Deployment) -> Values:
+    return {
+        "id": entity.id,
+        "account_id": entity.account_id,
+        "created_at": entity.created_at,
+        "created_by_user_id": entity.created_by_user_id,
+        "created_by_identity_type": entity.created_by_identity_type.value,
+        "name": entity.name,
+    }
+
+
+def _owner(row: Row[Any]) -> Values:
+    return {
+        "id": row.id,
+        "account_id": row.account_id,
+        "created_at": row.created_at,
+        "created_by_user_id": row.created_by_user_id,
+        "created_by_identity_type": IdentityType(row.created_by_identity_type),
+        "name": row.name,
+    }
+
+
+def template_values(template: Template) -> Values:
+    return {
+        **_owned(template),
+        "endpoint_type": template.endpoint_type.value,
+        "model_type": template.model_type.value,
+        "endpoint_protocol": template.endpoint_protocol.value,
+        "bundle": _plain(template.bundle),
+        "endpoint": _plain(template.endpoint),
+        "fine_tuning": None if template.fine_tuning is None else _plain(template.fine_tuning),
+        "creation_schema": _plain(template.creation_schema),
+        "request_schema": _plain(template.request_schema),
+    }
+
+
+def template(row: Row[Any]) -> Template:
+    return Template(
+        **_owner(row),
+        endpoint_type=EndpointType(row.endpoint_type),
+        model_type=ModelType(row.model_type),
+        endpoint_protocol=EndpointProtocol(row.endpoint_protocol),
+        bundle=msgspec.convert(row.bundle, BundleConfig),
+        endpoint=msgspec.convert(row.endpoint, EndpointConfig),
+        fine_tuning=row.fine_tuning,
+        creation_schema=msgspec.convert(row.creation_schema, ParameterSchema),
+        request_schema=msgspec.convert(row.request_schema, ParameterSchema),
+    )
+
+
+_MODEL_FIELDS = (
+    "display_name",
+    "description",
+    "model_template_id",
+    "model_group_id",
+    "base_model_id",
+    "base_model_metadata",
+    "model_card",
+    "training_data_card",
+)
+
+
+def model_values(model: Model) -> Values:
+    return {
+        **_owned(model),
+        "model_type": model.model_type.value,
+        "model_vendor": model.model_vendor and model.model_vendor.value,
+        "model_creation_parameters": dict(model.model_creation_parameters),
+        **{name: getattr(model, name) for name in _MODEL_FIELDS},
+    }
+
+
+def model(row: Row[Any]) -> Model:
+    return Model(
+        **_owner(row),
+        model_type=ModelType(row.model_type),
+        model_vendor=row.model_vendor and ModelVendor(row.model_vendor),
+        model_creation_parameters=row.model_creation_parameters,
+        **{name: getattr(row, name) for name in _MODEL_FIELDS},
+    )
+
+
+_TARGET_FIELDS = ("min_workers", "max_workers", "per_worker", "revision", "generation", "deleted")
+_OBSERVED_FIELDS = ("ready_revision", "failures", "failed_at", "reason")
+
+
+def asked_values(deployment: Deployment) -> Values:
+    """What a deployment's owner decides."""
+    return {
+        "name": deployment.name,
+        "vendor_configuration": dict(deployment.vendor_configuration),
+        "model_creation_parameters": dict(deployment.model_creation_parameters),
+        "deployment_metadata": deployment.deployment_metadata,
+        **{name: getattr(deployment.target, name) for name in _TARGET_FIELDS},
+    }
+
+
+def observed_values(observed: Observed) -> Values:
+    """What the reconciler decides: all but demanded_at, which calls write."""
+    return {
+        "observed_generation": observed.generation,
+        **{name: getattr(observed, name) for name in _OBSERVED_FIELDS},
+    }
+
+
+def deployment_values(deployment: Deployment, status: DeploymentStatus) -> Values:
+    return {
+        **_owned(deployment),
+        "model_id": deployment.model_id,
+        **asked_values(deployment),
+        **observed_values(deployment.observed),
+        "demanded_at": deployment.observed.demanded_at,
+        "status": status.value,
+        "due_at": deployment.created_at,
+    }
+
+
+def deployment(row: Row[Any], workers: tuple[Worker, ...]) -> Deployment:
+    return Deployment(
+        **_owner(row),
+        model_id=row.model_id,
+        target=Target(**{name: getattr(row, name) for name in _TARGET_FIELDS}),
+        observed=Observed(
+            generation=row.observed_generation,
+            demanded_at=row.demanded_at,
+            **{name: getattr(row, name) for name in _OBSERVED_FIELDS},
+        ),
+        vendor_configuration=row.vendor_configuration,
+        model_creation_parameters=row.model_creation_parameters,
+        deployment_metadata=row.deployment_metadata,
+        workers=workers,
+    )
+
+
+_WORKER_FIELDS = ("id", "deployment_id", "revision", "created_at", "address", "detail", "ready_at", "draining_since")
+
+
+def worker_values(worker: Worker) -> Values:
+    return {**{name: getattr(worker, name) for name in _WORKER_FIELDS}, "phase": worker.phase.value}
+
+
+def worker(row: Row[Any]) -> Worker:
+    return Worker(phase=Phase(row.phase), **{name: getattr(row, name) for name in _WORKER_FIELDS})
+
+
+def event(row: Row[Any]) -> Event:
+    return Event(row.deployment_id, row.at, row.kind, row.message)
+
+
+def account(row: Any) -> Account:
+    """From any row with an account's columns."""
+    return Account(id=row.id, name=row.name, status=row.status, created_at=row.created_at)
+
+
+_KEY_FIELDS = ("id", "identity_id", "name", "prefix", "digest", "created_at", "expires_at", "revoked_at")
+
+
+def key_values(key: ApiKey) -> Values:
+    return {name: getattr(key, name) for name in _KEY_FIELDS}
+
+
+def key(row: Row[Any]) -> ApiKey:
+    return ApiKey(**{name: getattr(row, name) for name in _KEY_FIELDS})

@@ -1,0 +1,218 @@
+"""The tables. A change here needs a migration in ``migrations/versions``; a test compares the two."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from modelyard.store.columns import Instant, Json, Name, Prose
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _owned() -> list[Column[object]]:
+    """What every entity carries: id, owner, and who made it when."""
+    return [
+        Column("id", Name, primary_key=True),
+        Column("account_id", Name, ForeignKey("accounts.id"), nullable=False),
+        Column("created_at", Instant, nullable=False),
+        Column("created_by_user_id", Name, nullable=False),
+        Column("created_by_identity_type", Name, nullable=False),
+        Column("name", Name, nullable=False),
+    ]
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("name", Name, nullable=False),
+    Column("status", Name, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("type", Name, nullable=False),
+    Column("email", Name, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("first_name", String),
+    Column("last_name", String),
+    Column("is_administrator", Boolean, nullable=False),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("account_id", Name, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("identity_id", Name, ForeignKey("identities.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("role", Name, nullable=False),
+    UniqueConstraint("account_id", "identity_id"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("identity_id", Name, ForeignKey("identities.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", String, nullable=False),
+    Column("prefix", String, nullable=False),
+    Column("digest", Name, nullable=False, unique=True),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+)
+
+templates = Table(
+    "templates",
+    metadata,
+    *_owned(),
+    Column("endpoint_type", Name, nullable=False),
+    Column("model_type", Name, nullable=False),
+    Column("endpoint_protocol", Name, nullable=False),
+    Column("bundle", Json, nullable=False),
+    Column("endpoint", Json, nullable=False),
+    Column("fine_tuning", Json),
+    Column("creation_schema", Json, nullable=False),
+    Column("request_schema", Json, nullable=False),
+    UniqueConstraint("account_id", "name"),
+    Index("ix_templates_page", "created_at", "id", "account_id"),
+)
+
+models = Table(
+    "models",
+    metadata,
+    *_owned(),
+    Column("model_type", Name, nullable=False),
+    Column("model_vendor", Name),
+    Column("display_name", Name),
+    Column("description", Prose),
+    Column("model_template_id", Name, ForeignKey("templates.id"), index=True),
+    Column("model_creation_parameters", Json, nullable=False),
+    Column("model_group_id", Name, index=True),
+    Column("base_model_id", Name),
+    Column("base_model_metadata", Json),
+    Column("model_card", Prose),
+    Column("training_data_card", Prose),
+    UniqueConstraint("account_id", "name"),
+    Index("ix_models_page", "created_at", "id", "account_id"),
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    *_owned(),
+    Column("model_id", Name, ForeignKey("models.id"), nullable=False),
+    Column("vendor_configuration", Json, nullable=False),
+    Column("model_creation_parameters", Json, nullable=False),
+    Column("deployment_metadata", Json),
+    # the target: written by whoever asks
+    Column("min_workers", Integer, nullable=False),
+    Column("max_workers", Integer, nullable=False),
+    Column("per_worker", Integer, nullable=False),
+    Column("revision", Name, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    # the observed: written by the lease's holder alone, except for demanded_at
+    Column("observed_generation", BigInteger, nullable=False),
+    Column("ready_revision", Name),
+    Column("failures", Integer, nullable=False),
+    Column("failed_at", Instant),
+    Column("reason", Text),
+    Column("demanded_at", Instant),
+    Column("status", Name, nullable=False),
+    # the lease
+    Column("due_at", Instant, nullable=False, index=True),
+    Column("lease_owner", Name),
+    Column("lease_until", Instant),
+    UniqueConstraint("model_id", "name"),
+    Index("ix_deployments_page", "created_at", "id", "account_id"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("deployment_id", Name, ForeignKey("deployments.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("revision", Name, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("phase", Name, nullable=False),
+    Column("address", String),
+    Column("detail", Text),
+    Column("ready_at", Instant),
+    Column("draining_since", Instant),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    # no foreign key: what happened to a deployment outlives it
+    Column("deployment_id", Name, nullable=False, index=True),
+    Column("at", Instant, nullable=False),
+    Column("kind", Name, nullable=False),
+    Column("message", Text, nullable=False),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("started_at", Instant, nullable=False),
+    Column("request_id", Name, nullable=False),
+    Column("account_id", Name, nullable=False),
+    Column("key_id", Name, nullable=False),
+    Column("identity_id", Name, nullable=False),
+    Column("deployment_id", Name, nullable=False),
+    Column("model_id", Name, nullable=False),
+    Column("model_name", Name, nullable=False),
+    Column("verb", Name, nullable=False),
+    Column("outcome", Name, nullable=False),
+    Column("error_code", Name),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("response_tokens", BigInteger, nullable=False),
+    Column("estimated", Boolean, nullable=False),
+    Column("first_byte_seconds", Float),
+    Column("total_seconds", Float, nullable=False),
+    Index("ix_usage_deployment", "deployment_id", "started_at", "account_id", "prompt_tokens", "response_tokens"),
+    Index("ix_usage_model", "model_name", "started_at", "account_id", "prompt_tokens", "response_tokens"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key_id", Name, primary_key=True),
+    Column("fingerprint", Name, primary_key=True),
+    Column("body_digest", Name, nullable=False),
+    Column("entity_id", Name, nullable=False),
+    Column("created_at", Instant, nullable=False, index=True),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+ROUTES_VERSION = "routes"
