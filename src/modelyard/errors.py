@@ -8,6 +8,7 @@
     ├── Unauthenticated            unauthenticated    401  no key, or an unknown one
     ├── Forbidden                  forbidden          403  known key, not this right
     ├── NotFound                   not_found          404  unknown or not visible; never tells which
+    ├── MethodNotAllowed           method_not_allowed 405  a known path, but not this method
     ├── Conflict                   conflict           409  would break a promise made to somebody else
     ├── TooLarge                   too_large          413  body over the bound
     ├── RateLimited                rate_limited       429  over a limit; says when to come back
@@ -82,6 +83,14 @@ class Forbidden(ModelyardError):
 
 class NotFound(ModelyardError):
     code = "not_found"
+
+
+class MethodNotAllowed(ModelyardError):
+    code = "method_not_allowed"
+
+    def __init__(self, method: str, allowed: Iterable[str]) -> None:
+        self.allowed = tuple(sorted(allowed))
+        super().__init__(f"{method} is not possible here; {', '.join(self.allowed)} is.")
 
 
 class Conflict(ModelyardError):

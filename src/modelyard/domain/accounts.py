@@ -50,6 +50,11 @@ _RIGHTS: dict[Role, frozenset[Right]] = {
 }
 
 
+def roles_with(right: Right) -> tuple[Role, ...]:
+    """The roles that have ``right`` in their account, the mightiest first."""
+    return tuple(role for role in Role if right in _RIGHTS[role])
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     id: str

@@ -15,6 +15,7 @@ _STATUS: dict[type[ModelyardError], int] = {
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,
+    errors.MethodNotAllowed: 405,
     errors.Conflict: 409,
     errors.TooLarge: 413,
     errors.RateLimited: 429,
@@ -40,8 +41,10 @@ def headers_of(error: ModelyardError) -> dict[str, str]:
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(retry_after)))
-    if isinstance(error, errors.Conflict):
+    if isinstance(error, errors.Conflict | errors.InvalidRequest):
         headers["x-should-retry"] = "false"
+    if isinstance(error, errors.MethodNotAllowed):
+        headers["allow"] = ", ".join(error.allowed)
     if isinstance(error, errors.Unauthenticated):
         headers["www-authenticate"] = "Bearer"
     return headers

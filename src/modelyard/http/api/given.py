@@ -1,0 +1,66 @@
+"""What every route is given: the parts, who calls, and which try this is."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from modelyard.control.idempotency import Attempt
+from modelyard.control.scope import Scope
+from modelyard.errors import InvalidRequest
+from modelyard.http.api.wire.common import Problem
+from modelyard.http.auth import ACCOUNT_HEADER
+from modelyard.http.parts import Parts
+
+MAX_IDEMPOTENCY_KEY = 255
+
+
+def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+def _scope(request: Request) -> Scope:
+    # Left there by the guard, which every path that needs it goes through.
+    scope: Scope = request.state.caller_scope
+    return scope
+
+
+async def _attempt(request: Request) -> Attempt:
+    name = request.headers.get("idempotency-key")
+    if name is not None and not 0 < len(name) <= MAX_IDEMPOTENCY_KEY:
+        msg = f"must have 1 to {MAX_IDEMPOTENCY_KEY} characters"
+        raise InvalidRequest.at("header", "idempotency-key", msg=msg)
+    retries = request.headers.get("x-stainless-retry-count", "0")
+    return Attempt.of(
+        _scope(request).caller.key_id,
+        method=request.method,
+        path=request.url.path,
+        account=request.headers.get(ACCOUNT_HEADER, ""),
+        body=await request.body(),
+        name=name,
+        retries=int(retries) if retries.isdecimal() and len(retries) < 6 else 0,
+    )
+
+
+GivenParts = Annotated[Parts, Depends(_parts)]
+GivenScope = Annotated[Scope, Depends(_scope)]
+GivenAttempt = Annotated[Attempt, Depends(_attempt)]
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The errors of a route, for /openapi.json: those that every call may meet, and its own."""
+    return {status: {"model": Problem, "description": _WORDS[status]} for status in sorted({*_ALWAYS, *statuses})}
+
+
+_ALWAYS = (400, 401, 403, 413, 422, 503)
+_WORDS = {
+    400: "The bytes are not what they claim to be",
+    401: "No key, or one that is not valid",
+    403: "This key may not do that",
+    404: "Unknown, or not visible to this key",
+    409: "Would break a promise made to somebody else",
+    413: "The body is too large",
+    422: "Well-formed, but wrong: names the fields",
+    503: "Not now; see Retry-After",
+    504: "Took too long",
+}

@@ -1,0 +1,79 @@
+"""/healthz, /readyz, /metrics, /openapi.json, /docs: for whoever runs the server. None needs a key."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from starlette.responses import Response
+
+from modelyard.errors import ModelyardError
+from modelyard.http.api.given import GivenParts
+from modelyard.http.api.wire.common import Answer
+from modelyard.http.parts import Check, Parts
+
+PUBLIC = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs")
+CHECK_SECONDS = 5.0
+
+router = APIRouter(tags=["System"])
+
+
+class Alive(Answer):
+    status: str
+
+
+class Readiness(Answer):
+    status: str
+    reasons: list[str]
+    """Why the server is not ready."""
+
+
+@router.get("/healthz")
+async def healthz() -> Alive:
+    """Whether the process is alive."""
+    return Alive(status="ok")
+
+
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready, with the reasons"}})
+async def readyz(parts: GivenParts, response: Response) -> Readiness:
+    """Whether the server is ready to serve."""
+    checks: list[Check] = [lambda: _database(parts), *parts.checks]
+    reasons = [reason for reason in await asyncio.gather(*map(_checked, checks)) if reason]
+    if reasons:
+        response.status_code = 503
+        response.headers["retry-after"] = "1"
+    return Readiness(status="not ready" if reasons else "ready", reasons=reasons)
+
+
+async def _checked(check: Check) -> str | None:
+    try:
+        return await asyncio.wait_for(check(), CHECK_SECONDS)
+    except TimeoutError:
+        return f"a check did not answer within {CHECK_SECONDS:g} s"
+    except ModelyardError as error:
+        return str(error)
+
+
+async def _database(parts: Parts) -> str | None:
+    async with parts.store.begin() as tx:
+        await tx.accounts.any_administrator()
+    return None
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def metrics() -> Response:
+    """For Prometheus."""
+    return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/openapi.json", include_in_schema=False)
+async def openapi(request: Request) -> JSONResponse:
+    document: dict[str, Any] = request.app.openapi()
+    return JSONResponse(document)
+
+
+@router.get("/docs", include_in_schema=False)
+async def docs() -> HTMLResponse:
+    return get_swagger_ui_html(openapi_url="/openapi.json", title="modelyard")

@@ -1,0 +1,67 @@
+"""What the HTTP side is made of: everything that `main` has composed."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from starlette.routing import Route
+
+from modelyard.clock import Clock
+from modelyard.control.accounts import Accounts
+from modelyard.control.api_keys import ApiKeys
+from modelyard.control.deployments import Deployments, Settling
+from modelyard.control.keys import Keys
+from modelyard.control.models import Models
+from modelyard.control.statistics import Statistics
+from modelyard.control.templates import Templates
+from modelyard.domain.cards import EngineCard
+from modelyard.launchers.base import Launcher
+from modelyard.settings import Settings
+from modelyard.store import Store
+
+Check = Callable[[], Awaitable[str | None]]
+"""Why the server is not ready to serve, or None."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Composed by `main`, taken apart by `modelyard.http.app.create_app`."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    keys: Keys
+    launcher: Launcher
+    reconciler: Settling
+    cards: Mapping[str, EngineCard]
+    """Engine cards by engine."""
+    hot_routes: Sequence[Route] = ()
+    """The inference calls, which do not pass through the control API."""
+    hot_openapi: Mapping[str, object] | None = None
+    """Their part of /openapi.json: ``paths`` and ``components``."""
+    checks: Sequence[Check] = ()
+    """What /readyz asks, besides the database."""
+
+    @cached_property
+    def templates(self) -> Templates:
+        return Templates(self.store, self.clock, self.settings, self.cards, self.reconciler.nudge)
+
+    @cached_property
+    def models(self) -> Models:
+        return Models(self.store, self.clock, self.cards, self.reconciler.nudge)
+
+    @cached_property
+    def deployments(self) -> Deployments:
+        return Deployments(self.store, self.clock, self.settings, self.cards, self.reconciler, self.launcher)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        return Accounts(self.store, self.clock, self.keys.forget_identity)
+
+    @cached_property
+    def api_keys(self) -> ApiKeys:
+        return ApiKeys(self.store, self.clock, self.keys.forget_key)
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        return Statistics(self.store)

@@ -1,0 +1,47 @@
+"""Every request has an id, and every response tells it."""
+
+import re
+import uuid
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADER = b"x-request-id"
+_ACCEPTABLE = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}\Z")
+
+
+class RequestId:
+    """Pure ASGI, so that it costs the hot calls next to nothing and leaves streams alone.
+
+    The id is the caller's own ``x-request-id`` where that is harmless to print, else a new one. It stands in
+    ``scope["state"]["request_id"]`` and on every response.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _given(scope) or uuid.uuid4().hex.encode()
+        scope.setdefault("state", {})["request_id"] = request_id.decode()
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [pair for pair in message.get("headers", ()) if pair[0] != HEADER]
+                message["headers"] = [*headers, (HEADER, request_id)]
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)
+
+
+def _given(scope: Scope) -> bytes | None:
+    for name, value in scope["headers"]:
+        if name == HEADER and _ACCEPTABLE.match(value):
+            return bytes(value)
+    return None
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id that `RequestId` gave this request; "" for one that never passed it."""
+    return str(scope.get("state", {}).get("request_id", ""))
