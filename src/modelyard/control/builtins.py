@@ -16,6 +16,7 @@ from modelyard.control.template_checks import check_parameters
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, PLATFORM_USER_ID, Account, Identity, IdentityType
 from modelyard.domain.cards import EngineCard
 from modelyard.domain.deployments import Deployment, Target
+from modelyard.domain.lifecycle import status_of
 from modelyard.domain.models import Model, ModelVendor
 from modelyard.domain.specs import merged_parameters, revision_of
 from modelyard.domain.templates import Template
@@ -101,20 +102,22 @@ async def _sync_template(tx: Transaction, entry: TemplateEntry, cards: Mapping[s
 async def _roll_users(tx: Transaction, template: Template, cards: Mapping[str, EngineCard]) -> None:
     """Let what users made from a built-in template follow it to this version. A deployment that it no longer fits
     stays as it is, and the log says so: an upgrade must not keep the server from starting."""
-    for model in await _models(tx, template_id=template.id):
-        if model.is_built_in:
+    users = [deployment for deployment in await tx.deployments.all_live() if not deployment.is_built_in]
+    models = await tx.models.get_many([deployment.model_id for deployment in users])
+    for deployment in users:
+        model = models[deployment.model_id]
+        if model.model_template_id != template.id:
             continue
-        for deployment in await tx.deployments.of_model(model.id):
-            parameters = deployment.model_creation_parameters
-            revision = revision_of(template, model, parameters, deployment.vendor_configuration)
-            if deployment.target.deleted or revision == deployment.target.revision:
-                continue
-            if errors := check_parameters(template, cards, merged_parameters(model, parameters), partial=False):
-                log.warning("builtins.misfit", deployment=deployment.id, template=template.name, errors=errors)
-                continue
-            target = replace(deployment.target, revision=revision, generation=deployment.target.generation + 1)
-            await tx.deployments.set_target(replace(deployment, target=target))
-            log.info("builtins.rolled", template=template.name, deployment=deployment.id, revision=revision)
+        parameters = deployment.model_creation_parameters
+        revision = revision_of(template, model, parameters, deployment.vendor_configuration)
+        if revision == deployment.target.revision:
+            continue
+        if errors := check_parameters(template, cards, merged_parameters(model, parameters), partial=False):
+            log.warning("builtins.misfit", deployment=deployment.id, template=template.name, errors=errors)
+            continue
+        target = replace(deployment.target, revision=revision, generation=deployment.target.generation + 1)
+        await tx.deployments.set_target(replace(deployment, target=target))
+        log.info("builtins.rolled", template=template.name, deployment=deployment.id, revision=revision)
 
 
 async def _sync_starter(tx: Transaction, starter: Starter, *, warm: bool, now: datetime) -> None:
@@ -138,7 +141,7 @@ async def _sync_deployment(
     try:
         existing = await tx.deployments.get(wanted.id, None)
     except NotFound:
-        await tx.deployments.add(wanted)
+        await tx.deployments.add(wanted, status_of(wanted, now)[0])
         return
     target = replace(wanted.target, generation=existing.target.generation)
     if target != existing.target or wanted.vendor_configuration != existing.vendor_configuration:
@@ -178,7 +181,7 @@ def _deployment(starter: Starter, template: Template, model: Model, *, warm: boo
 async def _retire(tx: Transaction, kept: set[str]) -> None:
     """Take away starters that this version or its settings do not offer. A deployment is marked here and removed by
     the reconciler; its model goes at the start after that, when nothing refers to it any more."""
-    for model in await _models(tx, accounts=(PLATFORM_ACCOUNT_ID,)):
+    for model in await _built_in_models(tx):
         if model.id in kept or model.model_vendor is not ModelVendor.LAUNCH:
             continue
         deployments = await tx.deployments.of_model(model.id)
@@ -191,13 +194,12 @@ async def _retire(tx: Transaction, kept: set[str]) -> None:
             await tx.models.delete(model.id)
 
 
-async def _models(
-    tx: Transaction, *, accounts: tuple[str, ...] | None = None, template_id: str | None = None
-) -> list[Model]:
-    where = {"model_template_id": template_id} if template_id else {}
+async def _built_in_models(tx: Transaction) -> list[Model]:
     models: list[Model] = []
     while True:
-        page = await tx.models.page(PageQuery(accounts, len(models) // _PAGE + 1, _PAGE, (("id", False),), where))
+        page = await tx.models.page(
+            PageQuery((PLATFORM_ACCOUNT_ID,), page=len(models) // _PAGE + 1, limit=_PAGE, sort=(("id", False),))
+        )
         models += page.items
         if len(models) >= page.total or not page.items:
             return models
