@@ -28,7 +28,8 @@ class Launcher(Protocol):
       process runs and whose address is known is LOADING until a health probe, which is not the
       launcher's work, finds it ready.
     - `stop` asks politely, waits up to ``grace`` seconds, then kills the whole process group; it also
-      forgets what is kept of a worker that exited. Stopping what is gone is success.
+      forgets what is kept of a worker that exited, unless ``forget`` is False: then the worker stays
+      listed as EXITED and its logs can be read until it is stopped again. Stopping what is gone is success.
     - `logs` gives the last lines that the worker wrote, oldest first; nothing for a worker never heard of.
     - Cancelling any of them leaves nothing half-done that a later call does not clean up.
     """
@@ -41,7 +42,7 @@ class Launcher(Protocol):
         """Ids of all deployments of which a worker exists, so that orphans can be found."""
         ...
 
-    async def stop(self, worker_id: str, grace: float) -> None: ...
+    async def stop(self, worker_id: str, grace: float, *, forget: bool = True) -> None: ...
 
     async def logs(self, worker_id: str, lines: int = 200) -> Sequence[str]: ...
 
