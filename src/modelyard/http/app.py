@@ -1,6 +1,7 @@
 """The whole HTTP side: inference calls on plain routes, everything else through the guarded control API."""
 
 from collections.abc import Sequence
+from functools import cache
 
 from fastapi import FastAPI
 from starlette.routing import Match, Route
@@ -55,5 +56,5 @@ def _control(parts: Parts) -> FastAPI:
     app.include_router(accounts.people)
     app.include_router(accounts.people, prefix="/v4")
     app.include_router(system.router)
-    app.openapi = lambda: document(app, parts.hot_openapi)  # type: ignore[method-assign]
+    app.openapi = cache(lambda: document(app, parts.hot_openapi))  # type: ignore[method-assign]
     return app

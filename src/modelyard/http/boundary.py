@@ -31,14 +31,14 @@ class Boundary:
         try:
             await self._app(scope, receive, watched_send)
         except Exception as error:
-            log_unexpected(error, scope)
+            _log_unexpected(error, scope)
             if started:
                 # The status is out; only breaking off still tells the client that this is no whole answer.
                 raise
             await answer(error, scope, send)
 
 
-def log_unexpected(error: Exception, scope: Scope) -> None:
+def _log_unexpected(error: Exception, scope: Scope) -> None:
     if isinstance(error, ModelyardError) and status_of(error) != 500:
         return
     log.error(

@@ -2,19 +2,16 @@
 
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import compile_path
 
 from modelyard.errors import FieldError, InvalidRequest, MethodNotAllowed, ModelyardError, NotFound
-from modelyard.http.boundary import log_unexpected, unexpected
-from modelyard.http.errors import encoded, headers_of, status_of
+from modelyard.http.boundary import Boundary
+from modelyard.http.errors import encoded, headers_of
 from modelyard.http.request_id import request_id_of
-
-log = structlog.get_logger(__name__)
 
 _WORDS = {
     "extra_forbidden": "unknown field",
@@ -28,14 +25,8 @@ def install(app: FastAPI) -> None:
     """Make every error of ``app`` answer in our shape."""
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
-    # For Exception itself Starlette would answer, and raise again; this way what is unexpected ends here.
-    app.add_exception_handler(BaseException, _on_error)  # type: ignore[arg-type]
-
-
-async def _on_error(request: Request, error: Exception) -> Response:
-    log_unexpected(error, request.scope)
-    known = error if isinstance(error, ModelyardError) and status_of(error) != 500 else unexpected()
-    return _response(request, known, status_of(known), headers_of(known))
+    # Everything else ends inside of Starlette's own outermost middleware, which would answer in plain text.
+    app.add_middleware(Boundary)
 
 
 async def _on_validation(request: Request, error: Exception) -> Response:
@@ -47,7 +38,7 @@ async def _on_validation(request: Request, error: Exception) -> Response:
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        problem: ModelyardError = MethodNotAllowed(request.method, _allowed(request))
+        problem: ModelyardError = MethodNotAllowed(request.method, _allowed(request, error))
         return _response(request, problem, 405, headers_of(problem))
     if error.status_code == 404:
         problem = NotFound(f"There is nothing at {request.url.path}.", hint="GET /openapi.json lists all calls.")
@@ -67,10 +58,12 @@ def _field(error: Any) -> FieldError:
     return FieldError(loc, _WORDS.get(error["type"], error["msg"]), error["type"])
 
 
-def _allowed(request: Request) -> set[str]:
-    """The methods of every route at this path, not only of the first that comes along."""
-    methods: set[str] = set()
-    for route in request.app.state.api_routes:
-        if route.matches(request.scope)[0] is not Match.NONE:
-            methods |= route.methods or set()
-    return methods
+def _allowed(request: Request, error: HTTPException) -> set[str]:
+    """The methods of every route at this path; the framework tells of the first that comes along only."""
+    methods = {
+        method.upper()
+        for path, operations in request.app.openapi()["paths"].items()
+        if compile_path(path)[0].match(request.url.path)
+        for method in operations
+    }
+    return methods or set((error.headers or {}).get("allow", "GET").split(", "))
