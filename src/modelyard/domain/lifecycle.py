@@ -71,7 +71,8 @@ def _phase(status: DeploymentStatus, furthest: Phase | None, *, ready: bool) -> 
 def _wanted_as_seen(deployment: Deployment, *, active: bool) -> int:
     if deployment.target.deleted:
         return 0
-    return int(active) if deployment.is_built_in else max(1, deployment.target.min_workers)
+    least = int(active) if deployment.is_built_in else 1
+    return max(least, deployment.target.min_workers)
 
 
 def is_failing(observed: Observed) -> bool:

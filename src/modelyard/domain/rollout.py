@@ -35,7 +35,6 @@ class Policy:
     """How long a worker that is stopped may take to end by itself."""
     steady_seconds: float = 10
     """How often a deployment at rest is planned anew, without any hint."""
-    warm_built_ins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +208,12 @@ class _Draft:
 
     def wanted(self) -> int:
         """None once deleted; one for a built-in deployment that is used; else ``max(1, min_workers)``."""
-        if self.deployment.target.deleted:
+        target = self.deployment.target
+        if target.deleted:
             return 0
-        if not self.deployment.is_built_in:
-            return max(1, self.deployment.target.min_workers)
-        if self.policy.warm_built_ins or any(row.phase in (*COMING, Phase.READY) for row in self.rows.values()):
+        if not self.deployment.is_built_in or target.min_workers:
+            return max(1, target.min_workers)
+        if any(row.phase in (*COMING, Phase.READY) for row in self.rows.values()):
             return 1
         demanded_at = self.observed.demanded_at
         return int(demanded_at is not None and self.now - demanded_at < timedelta(seconds=self.policy.idle_seconds))

@@ -109,7 +109,7 @@ def model(row: Row[Any]) -> Model:
 
 
 _TARGET_FIELDS = ("min_workers", "max_workers", "per_worker", "revision", "generation", "deleted")
-_OBSERVED_FIELDS = ("ready_revision", "failures", "failed_at", "reason")
+_OBSERVED_FIELDS = ("ready_revision", "failures", "crashes", "failed_at", "reason")
 
 
 def asked_values(deployment: Deployment) -> Values:

@@ -137,6 +137,7 @@ deployments = Table(
     Column("observed_generation", BigInteger, nullable=False),
     Column("ready_revision", Name),
     Column("failures", Integer, nullable=False),
+    Column("crashes", Integer, nullable=False),
     Column("failed_at", Instant),
     Column("reason", Text),
     Column("demanded_at", Instant),

@@ -258,22 +258,22 @@ def test_deletion_forgets_failed_workers() -> None:
 
 
 def test_a_built_in_starts_when_a_call_asks_for_it() -> None:
-    idle = deployment(built_in=True)
+    idle = deployment(of=target(workers=0), built_in=True)
     assert not planned(idle).start
     assert planned(replace(idle, observed=Observed(generation=1, demanded_at=after(-1)))).start == ("w1",)
 
 
-def test_a_built_in_starts_with_the_server_where_the_settings_say_so() -> None:
-    assert planned(deployment(built_in=True), policy=Policy(warm_built_ins=True)).start == ("w1",)
+def test_a_built_in_with_min_workers_starts_with_the_server() -> None:
+    assert planned(deployment(of=target(workers=1), built_in=True)).start == ("w1",)
 
 
 def test_a_built_in_keeps_the_worker_it_has() -> None:
-    result = planned(deployment([worker("a")], built_in=True), seen("a"))
+    result = planned(deployment([worker("a")], of=target(workers=0), built_in=True), seen("a"))
     assert phases(result) == {"a": Phase.READY}
 
 
 def test_old_demand_for_a_built_in_that_failed_is_forgotten_and_so_is_the_failure() -> None:
     observed = Observed(generation=1, failures=3, failed_at=after(-100), reason="x", demanded_at=after(-601))
-    result = planned(deployment(observed=observed, built_in=True))
+    result = planned(deployment(of=target(workers=0), observed=observed, built_in=True))
     assert not result.start
     assert (result.observed.failures, result.observed.reason) == (0, None)

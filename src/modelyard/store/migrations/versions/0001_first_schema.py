@@ -192,6 +192,7 @@ def upgrade() -> None:
         sa.Column("observed_generation", sa.BigInteger(), nullable=False),
         sa.Column("ready_revision", Name, nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("crashes", sa.Integer(), nullable=False),
         sa.Column("failed_at", Instant(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("demanded_at", Instant(), nullable=True),
