@@ -74,13 +74,18 @@ class WeightCache:
             raise WeightsError(f"{error}.", code="weights_uri") from error
         source, sha256 = wanted.source, sha256 or wanted.sha256
         report = _reporter(str(source), on_progress)
-        if isinstance(source, LocalPath):
+        try:
+            if not isinstance(source, LocalPath):
+                return self._fetched(source, sha256, refresh, report)
             path = _local(source)
             if sha256:
                 _verify(path, sha256, str(source), report)
-        else:
-            path = self._fetched(source, sha256, refresh, report)
-        report(FetchPhase.READY, size := _size(path), size)
+        except OSError as error:
+            raise WeightsError(
+                f"{source} cannot be read, or not be kept in {self._root}: {error.strerror or error}.",
+                hint="Look at permissions and at the room on the disk.",
+            ) from error
+        report(FetchPhase.READY, 0, None)
         return path
 
     def derive(self, source: Path, name: str, make: Callable[[Path, Path], None]) -> Path:
@@ -112,6 +117,7 @@ class WeightCache:
                 elif sha256 and record.sha256 != sha256.lower():
                     found = _verify(self._root / record.path, sha256, str(source), report)
                     record = self._write(key, msgspec.structs.replace(record, sha256=found))
+        report(FetchPhase.READY, record.size, record.size)
         return self._root / record.path
 
     def _fetch(self, source: Source, key: str, sha256: str | None, report: Report) -> Record:
@@ -188,19 +194,13 @@ class WeightCache:
     @contextmanager
     def _locked(self, key: str, report: Report) -> Iterator[None]:
         directory = self._root / "locks"
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(directory / key)
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(directory / key)
-            try:
-                lock.acquire(timeout=0)
-            except filelock.Timeout:
-                report(FetchPhase.WAITING, 0, None)
-                lock.acquire(poll_interval=_LOCK_POLL_SECONDS)
-        except OSError as error:
-            raise WeightsError(
-                f"The weight cache {self._root} cannot be written: {error.strerror or error}.",
-                hint="Look at its permissions, or put the data elsewhere (MODELYARD_DATA_DIR).",
-            ) from error
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            report(FetchPhase.WAITING, 0, None)
+            lock.acquire(poll_interval=_LOCK_POLL_SECONDS)
         try:
             yield
         finally:

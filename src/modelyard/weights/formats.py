@@ -16,7 +16,7 @@ import mmap
 import pickletools
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -42,7 +42,7 @@ def check(path: Path) -> None:
     """Raise `WeightsError` unless ``path`` is a whole file of the format that its name claims, or a directory
     of which every safetensors, GGUF and ONNX file is one."""
     if path.is_dir():
-        weights = sorted(file for file in path.rglob("*") if file.suffix.lower() in WEIGHT_SUFFIXES and file.is_file())
+        weights = sorted(file for file in _near(path) if file.suffix.lower() in WEIGHT_SUFFIXES and file.is_file())
         if not weights:
             raise WeightsError(
                 f"{path} holds no weights in {SAFE_FORMATS}.",
@@ -53,6 +53,12 @@ def check(path: Path) -> None:
             _check_file(file)
     else:
         _check_file(path)
+
+
+def _near(directory: Path) -> Iterator[Path]:
+    """What lies in a directory and one below it: where models keep weights. Never a walk over a whole disk."""
+    for depth in ("*", "*/*"):
+        yield from directory.glob(depth)
 
 
 def _check_file(path: Path) -> None:

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx2
 import huggingface_hub as hub
 from huggingface_hub import errors as hub_errors
 from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -136,6 +135,8 @@ def _explained(source: HubPath) -> Iterator[None]:
     """The hub library's errors in a user's words."""
     try:
         yield
+    except WeightsError:
+        raise
     except hub_errors.GatedRepoError as error:
         raise WeightsError(
             f"{source.repo} is gated: its owners decide who may fetch it.",
@@ -154,7 +155,7 @@ def _explained(source: HubPath) -> Iterator[None]:
             code="weights_not_found",
             hint="Name a branch, tag or commit.",
         ) from error
-    except (hub_errors.HfHubHTTPError, hub_errors.LocalEntryNotFoundError, httpx2.HTTPError, OSError) as error:
+    except Exception as error:  # the errors of its HTTP library come through, and which one that is varies
         first = str(error).strip().splitlines() or [type(error).__name__]
         raise WeightsError(
             f"{source} cannot be fetched from the hub: {first[0]}.",

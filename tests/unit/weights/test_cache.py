@@ -24,6 +24,23 @@ def test_a_local_file_is_used_where_it_lies(cache, make_weights, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
+def test_a_local_directory_is_looked_at_but_not_searched_through(cache, make_weights, tmp_path):
+    model = tmp_path / "several" / "model"
+    (model / "onnx").mkdir(parents=True)
+    make_weights(model / "onnx" / "model.onnx")
+    assert cache.resolve(f"file:{model}") == model
+    with pytest.raises(WeightsError, match="holds no weights"):
+        cache.resolve(f"file:{tmp_path}")
+
+
+def test_what_the_system_refuses_is_explained(cache, pip, make_weights, tmp_path):
+    with pytest.raises(WeightsError, match="File name too long"):
+        cache.resolve(f"file:/{'x' * 5000}.gguf")
+    (tmp_path / "cache").write_text("a file where a directory has to be")
+    with pytest.raises(WeightsError, match="cannot be read, or not be kept"):
+        cache.resolve(URI)
+
+
 def test_a_pin_is_checked(cache, make_weights, tmp_path):
     path = make_weights(tmp_path / "m.gguf")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
