@@ -45,11 +45,11 @@ class Fake:
     def embed(self, batch: Sequence[Tokens]) -> Vectors:
         """Unit vectors; equal texts have equal ones."""
         self._work()
-        rows = [
-            np.random.default_rng(list(tokens.ids)).normal(size=self._parameters.fake_dimensions) for tokens in batch
-        ]
-        vectors = np.asarray(rows, dtype=np.float32)
-        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+        vectors: Vectors = np.empty((len(batch), self._parameters.fake_dimensions), dtype=np.float32)
+        for row, tokens in zip(vectors, batch, strict=True):
+            row[:] = np.random.default_rng(list(tokens.ids)).normal(size=len(row))
+            row /= np.linalg.norm(row)
+        return vectors
 
     def score(self, batch: Sequence[Tokens]) -> list[float]:
         """The part of the query's words that the chunk has too."""

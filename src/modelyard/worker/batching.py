@@ -124,15 +124,23 @@ class Batcher(Generic[R]):
             if not request.left:
                 continue
             self._turns.append(request)
-            longest = request.keys[request.left[-1]]
-            end = bisect_left(self._waiting, longest) + 1
-            start = max(0, end - self._batch_size)
-            while longest[0] > SHORT and 2 * self._waiting[start][0] < longest[0]:
-                start += 1
+            start, end = self._window(request.keys[request.left[-1]])
             taken = self._waiting[start:end]
             del self._waiting[start:end]
             return [self._owners.pop(sequence) for _, sequence in taken]
         return []
+
+    def _window(self, around: tuple[int, int]) -> tuple[int, int]:
+        """Which of the waiting texts, by length, to compute with one of them: shorter ones first, so that a
+        request is worked off from its longest text down; none is padded to more than twice its length."""
+        end = bisect_left(self._waiting, around) + 1
+        start = max(0, end - self._batch_size)
+        while around[0] > SHORT and 2 * self._waiting[start][0] < around[0]:
+            start += 1
+        most = max(SHORT, 2 * self._waiting[start][0])
+        while end < len(self._waiting) and end - start < self._batch_size and self._waiting[end][0] <= most:
+            end += 1
+        return start, end
 
     async def _work(self) -> None:
         while batch := self._next_batch():
