@@ -16,7 +16,6 @@ from modelyard.control.template_checks import check_parameters
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, PLATFORM_USER_ID, Account, Identity, IdentityType
 from modelyard.domain.cards import EngineCard
 from modelyard.domain.deployments import Deployment, Target
-from modelyard.domain.lifecycle import status_of
 from modelyard.domain.models import Model, ModelVendor
 from modelyard.domain.specs import merged_parameters, revision_of
 from modelyard.domain.templates import Template
@@ -141,7 +140,7 @@ async def _sync_deployment(
     try:
         existing = await tx.deployments.get(wanted.id, None)
     except NotFound:
-        await tx.deployments.add(wanted, status_of(wanted, now)[0])
+        await tx.deployments.add(wanted)
         return
     target = replace(wanted.target, generation=existing.target.generation)
     if target != existing.target or wanted.vendor_configuration != existing.vendor_configuration:
