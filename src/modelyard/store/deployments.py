@@ -10,12 +10,13 @@ from datetime import datetime
 
 from sqlalchemy import delete, insert, select, update
 
-from modelyard.domain.deployments import Deployment, DeploymentStatus, Event, Worker
-from modelyard.errors import NotFound
-from modelyard.store import leases, rows, versions, writing
+from modelyard.domain.deployments import Deployment, Event, Worker
+from modelyard.domain.lifecycle import status_of
+from modelyard.store import leases, rows
 from modelyard.store.paging import Page, PageQuery, SortKeys, page_of
+from modelyard.store.session import not_found
+from modelyard.store.tables import ROUTES_VERSION, counters, events, workers
 from modelyard.store.tables import deployments as table
-from modelyard.store.tables import events, workers
 
 SORT_FIELDS: SortKeys = {
     **{
@@ -45,10 +46,12 @@ def taken(deployment: Deployment) -> str:
 class Deployments(leases.Leases):
     """All that is done with deployments in one transaction."""
 
-    async def add(self, deployment: Deployment, status: DeploymentStatus = DeploymentStatus.UPDATE_PENDING) -> None:
+    async def add(self, deployment: Deployment) -> None:
+        """Without workers; it is due at once."""
+        status, _ = status_of(deployment, deployment.created_at)
         values = rows.deployment_values(deployment, status)
-        await writing.insert_named(self._connection, table, values, taken(deployment))
-        await versions.bump_routes(self._connection)
+        await self._session.insert(table, values, taken(deployment))
+        self._session.routes_changed()
 
     async def get(self, deployment_id: str, accounts: Sequence[str] | None) -> Deployment:
         """`NotFound` (deployment_not_found) where it is unknown, or in none of ``accounts`` (None: in any)."""
@@ -57,14 +60,12 @@ class Deployments(leases.Leases):
             statement = statement.where(table.c.account_id.in_(accounts))
         found = await self._loaded(statement)
         if not found:
-            raise NotFound(f"There is no deployment '{deployment_id}'.", code="deployment_not_found")
+            raise not_found(table, deployment_id)
         return found[0]
 
     async def page(self, query: PageQuery) -> Page[Deployment]:
-        found, total = await page_of(self._connection, table, SORT_FIELDS, query)
-        workers_of = await self._workers([row.id for row in found])
-        items = [rows.deployment(row, workers_of.get(row.id, ())) for row in found]
-        return Page(items, total, query.page, query.limit)
+        found, total = await page_of(self._session, table, SORT_FIELDS, query)
+        return Page(await self._with_workers(found), total, query.page, query.limit)
 
     async def of_model(self, model_id: str) -> list[Deployment]:
         return (await self.of_models([model_id])).get(model_id, [])
@@ -82,38 +83,34 @@ class Deployments(leases.Leases):
         return await self._loaded(select(table).where(table.c.deleted.is_(False)))
 
     async def set_target(self, deployment: Deployment) -> None:
-        """Write what the owner decides (name, metadata, configuration, parameters, target), due at once."""
-        statement = (
-            update(table)
-            .where(table.c.id == deployment.id)
-            .values(**rows.asked_values(deployment), due_at=deployment.created_at)
-        )
-        await writing.execute_named(self._connection, statement, taken(deployment))
-        await versions.bump_routes(self._connection)
+        """Write what the owner decides (name, metadata, configuration, parameters, target), due at once, also where a
+        step is under way. `Conflict`: name_taken, or changed_meanwhile (as `Session.replace` says)."""
+        status, _ = status_of(deployment, deployment.created_at)
+        values = {**rows.asked_values(deployment), "status": status.value, "due_at": deployment.created_at}
+        await self._session.replace(table, deployment.id, {**values, "nudged": True}, taken(deployment))
+        self._session.routes_changed()
 
     async def nudge(self, deployment_id: str, now: datetime) -> None:
         """Make it due now; a step under way does not swallow this."""
-        await self._connection.execute(update(table).where(table.c.id == deployment_id).values(due_at=now))
+        await self._make_due(deployment_id, now)
 
     async def demand(self, deployment_id: str, now: datetime) -> None:
         """Write down that a call wants a worker, and make it due now."""
-        await self._connection.execute(
-            update(table).where(table.c.id == deployment_id).values(demanded_at=now, due_at=now)
-        )
+        await self._make_due(deployment_id, now, demanded_at=now)
 
     async def remove(self, deployment_id: str) -> None:
         """The deployment and its workers; its events stay."""
-        await self._connection.execute(delete(workers).where(workers.c.deployment_id == deployment_id))
-        await self._connection.execute(delete(table).where(table.c.id == deployment_id))
-        await versions.bump_routes(self._connection)
+        await self._session.execute(delete(table).where(table.c.id == deployment_id))
+        self._session.routes_changed()
 
     async def routes_version(self) -> int:
-        """Changes whenever what can be called, or where, may have changed."""
-        return await versions.routes_version(self._connection)
+        """A number that changes whenever what can be called, or where, may have changed."""
+        statement = select(counters.c.value).where(counters.c.name == ROUTES_VERSION)
+        return int((await self._session.execute(statement)).scalar_one())
 
     async def add_event(self, event: Event) -> None:
         values = {name: getattr(event, name) for name in ("deployment_id", "at", "kind", "message")}
-        await self._connection.execute(insert(events).values(**values))
+        await self._session.execute(insert(events).values(**values))
 
     async def events(self, deployment_id: str, limit: int = 100) -> list[Event]:
         """The last ``limit`` events, newest first."""
@@ -123,8 +120,12 @@ class Deployments(leases.Leases):
             .order_by(events.c.at.desc(), events.c.id.desc())
             .limit(limit)
         )
-        return [rows.event(row) for row in await self._connection.execute(statement)]
+        return [rows.event(row) for row in await self._session.execute(statement)]
 
     async def worker(self, worker_id: str) -> Worker | None:
-        row = (await self._connection.execute(select(workers).where(workers.c.id == worker_id))).one_or_none()
+        row = await self._session.one(select(workers).where(workers.c.id == worker_id))
         return None if row is None else rows.worker(row)
+
+    async def _make_due(self, deployment_id: str, now: datetime, **more: datetime) -> None:
+        statement = update(table).where(table.c.id == deployment_id)
+        await self._session.execute(statement.values(due_at=now, nudged=True, **more))

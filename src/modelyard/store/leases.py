@@ -1,56 +1,70 @@
 """Leases: any number of controllers may run, one at a time works on a deployment.
 
-A claim is one conditional UPDATE … RETURNING. It also moves ``due_at`` to the lease's end: a holder that dies
-leaves the deployment due again, and a nudge that comes meanwhile is seen as a ``due_at`` before that end, so
-that `apply` does not overwrite it.
+A claim is one conditional UPDATE … RETURNING. It leaves ``due_at`` as it is, so that a deployment whose holder
+dies is due again when the lease has run out; and it clears ``nudged``, so that `apply` can tell whether somebody
+asked for another look since: it then stays due.
 """
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, delete, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Row, Select, case, delete, insert, or_, select, update
 
 from modelyard.domain.deployments import Deployment, DeploymentStatus, Observed, Worker
-from modelyard.store import rows, versions
+from modelyard.store import rows
+from modelyard.store.session import Session
 from modelyard.store.tables import deployments as table
 from modelyard.store.tables import workers
 
+_CHUNK = 1000
+
 
 class Leases:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     async def claim_due(self, owner: str, now: datetime, lease_seconds: float, limit: int) -> list[Deployment]:
         """Take the lease of up to ``limit`` deployments that are due and that nobody holds, longest due first."""
         until = now + timedelta(seconds=lease_seconds)
         free = or_(table.c.lease_until.is_(None), table.c.lease_until < now)
-        due = select(table.c.id).where(table.c.due_at <= now, free).order_by(table.c.due_at).limit(limit)
-        if self._connection.dialect.name == "postgresql":
-            due = due.with_for_update(skip_locked=True)
+        # SQLite, which has one writer at a time, leaves FOR UPDATE out.
+        due = (
+            select(table.c.id)
+            .where(table.c.due_at <= now, free)
+            .order_by(table.c.due_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("due")
+        )
+        if self._session.on_postgresql:
+            # Inlined, the limit would be counted anew for every row looked at.
+            due = due.prefix_with("MATERIALIZED")
         statement = (
             update(table)
-            .where(table.c.id.in_(due.scalar_subquery()), free)
-            .values(lease_owner=owner, lease_until=until, due_at=until)
+            .where(table.c.id.in_(select(due.c.id)))
+            .values(lease_owner=owner, lease_until=until, nudged=False)
             .returning(table.c.id)
         )
-        claimed = (await self._connection.execute(statement)).scalars().all()
-        return await self._loaded(select(table).where(table.c.id.in_(claimed))) if claimed else []
+        claimed = (await self._session.execute(statement)).scalars().all()
+        if not claimed:
+            return []
+        return await self._loaded(select(table).where(table.c.id.in_(claimed)).order_by(table.c.due_at))
 
     async def renew(self, deployment_id: str, owner: str, now: datetime, lease_seconds: float) -> bool:
-        """Whether the lease still holds; then it does for ``lease_seconds`` more."""
+        """Whether the lease still holds; then it does for ``lease_seconds`` from now."""
         until = now + timedelta(seconds=lease_seconds)
-        unless_nudged = case((table.c.due_at >= table.c.lease_until, until), else_=table.c.due_at)
-        statement = update(table).where(*_held(deployment_id, owner)).values(lease_until=until, due_at=unless_nudged)
-        return (await self._connection.execute(statement)).rowcount == 1
+        statement = update(table).where(*_held(deployment_id, owner, now)).values(lease_until=until)
+        return (await self._session.execute(statement)).rowcount == 1
 
     async def write_workers(self, deployment_id: str, owner: str, intended: Sequence[Worker]) -> bool:
-        """Write down the workers that are meant to be, before anything is done about them. False, and nothing
-        written, where the lease is lost."""
-        if not await self._holds(deployment_id, owner):
+        """Write down the workers that are meant to be, before anything is done about them; the lease stays. False,
+        and nothing written, where another has the lease."""
+        statement = select(table.c.id).where(*_held(deployment_id, owner)).with_for_update()
+        if await self._session.one(statement) is None:
             return False
-        await self._write_workers(deployment_id, intended)
+        if await self._write_workers(deployment_id, intended):
+            self._session.routes_changed()
         return True
 
     async def apply(
@@ -64,68 +78,66 @@ class Leases:
         due_at: datetime,
         now: datetime,
     ) -> bool:
-        """Write what a step found and give the lease back. False, and nothing written, where the lease is lost."""
-        before = await self._callable(deployment_id)
-        next_due = case((table.c.due_at >= table.c.lease_until, due_at), else_=table.c.due_at)
+        """Write what a step found and give the lease back. False, and nothing written, where the lease is lost.
+        ``observed.demanded_at`` is not written: calls write it."""
+        held = _held(deployment_id, owner, now)
+        before = await self._session.one(
+            select(table.c.status, table.c.reason, table.c.ready_revision).where(*held).with_for_update()
+        )
+        if before is None:
+            return False
         statement = (
             update(table)
-            .where(*_held(deployment_id, owner))
+            .where(*held)
             .values(
                 **rows.observed_values(observed),
                 status=status.value,
-                due_at=next_due,
+                due_at=case((table.c.nudged, table.c.due_at), else_=due_at),
                 lease_owner=None,
                 lease_until=None,
             )
         )
-        if (await self._connection.execute(statement)).rowcount != 1:
-            return False
-        await self._write_workers(deployment_id, workers)
-        if await self._callable(deployment_id) != before:
-            await versions.bump_routes(self._connection)
+        await self._session.execute(statement)
+        moved = await self._write_workers(deployment_id, workers)
+        if moved or tuple(before) != (status.value, observed.reason, observed.ready_revision):
+            self._session.routes_changed()
         return True
 
-    async def _holds(self, deployment_id: str, owner: str) -> bool:
-        statement = select(table.c.id).where(*_held(deployment_id, owner))
-        if self._connection.dialect.name == "postgresql":
-            statement = statement.with_for_update()
-        return (await self._connection.execute(statement)).one_or_none() is not None
-
-    async def _write_workers(self, deployment_id: str, wanted: Sequence[Worker]) -> None:
-        if (await self._workers([deployment_id])).get(deployment_id, ()) == _in_order(wanted):
-            return
-        await self._connection.execute(delete(workers).where(workers.c.deployment_id == deployment_id))
-        if wanted:
-            await self._connection.execute(insert(workers), [rows.worker_values(worker) for worker in wanted])
-
-    async def _callable(self, deployment_id: str) -> object:
-        """What a route is made of, as far as the reconciler writes it."""
-        status = (
-            await self._connection.execute(
-                select(table.c.status, table.c.reason, table.c.observed_generation).where(table.c.id == deployment_id)
-            )
-        ).one_or_none()
+    async def _write_workers(self, deployment_id: str, wanted: Sequence[Worker]) -> bool:
+        """Whether this changes where calls can go; progress in words does not."""
         there = (await self._workers([deployment_id])).get(deployment_id, ())
-        return status and tuple(status), [(w.id, w.revision, w.phase, w.address) for w in there]
+        wanted = _in_order(wanted)
+        if there == wanted:
+            return False
+        await self._session.execute(delete(workers).where(workers.c.deployment_id == deployment_id))
+        if wanted:
+            await self._session.execute(insert(workers), [rows.worker_values(worker) for worker in wanted])
+        return [_callable(worker) for worker in there] != [_callable(worker) for worker in wanted]
 
     async def _loaded(self, statement: Select[Any]) -> list[Deployment]:
-        found = (await self._connection.execute(statement)).all()
+        return await self._with_workers(await self._session.entities(statement, table))
+
+    async def _with_workers(self, found: Sequence[Row[Any]]) -> list[Deployment]:
         workers_of = await self._workers([row.id for row in found])
         return [rows.deployment(row, workers_of.get(row.id, ())) for row in found]
 
     async def _workers(self, deployment_ids: Sequence[str]) -> dict[str, tuple[Worker, ...]]:
-        if not deployment_ids:
-            return {}
-        statement = select(workers).where(workers.c.deployment_id.in_(deployment_ids))
         found: dict[str, list[Worker]] = {}
-        for row in await self._connection.execute(statement):
-            found.setdefault(row.deployment_id, []).append(rows.worker(row))
+        for start in range(0, len(deployment_ids), _CHUNK):
+            chunk = deployment_ids[start : start + _CHUNK]
+            for row in await self._session.execute(select(workers).where(workers.c.deployment_id.in_(chunk))):
+                found.setdefault(row.deployment_id, []).append(rows.worker(row))
         return {deployment_id: _in_order(there) for deployment_id, there in found.items()}
 
 
-def _held(deployment_id: str, owner: str) -> list[ColumnElement[bool]]:
-    return [table.c.id == deployment_id, table.c.lease_owner == owner]
+def _held(deployment_id: str, owner: str, now: datetime | None = None) -> list[ColumnElement[bool]]:
+    held = [table.c.id == deployment_id, table.c.lease_owner == owner]
+    return held if now is None else [*held, table.c.lease_until >= now]
 
 
 def _in_order(there: Sequence[Worker]) -> tuple[Worker, ...]:
     return tuple(sorted(there, key=lambda worker: (worker.created_at, worker.id)))
+
+
+def _callable(worker: Worker) -> tuple[object, ...]:
+    return worker.id, worker.revision, worker.phase, worker.address

@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import delete, func, select
 
 from modelyard.domain.models import Model
-from modelyard.errors import NotFound
-from modelyard.store import rows, writing
+from modelyard.store import rows
 from modelyard.store.paging import Page, PageQuery, SortKeys, page_of
+from modelyard.store.session import Session, not_found
 from modelyard.store.tables import deployments
 from modelyard.store.tables import models as table
-from modelyard.store.versions import bump_routes
 
 _count = (
     select(func.count())
@@ -59,41 +57,41 @@ def taken(model: Model) -> str:
 
 
 class Models:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     async def add(self, model: Model) -> None:
-        await writing.insert_named(self._connection, table, rows.model_values(model), taken(model))
+        await self._session.insert(table, rows.model_values(model), taken(model))
 
     async def upsert(self, model: Model) -> None:
-        await writing.upsert(self._connection, table, rows.model_values(model))
-        await bump_routes(self._connection)
+        await self._session.upsert(table, rows.model_values(model), taken(model))
+        self._session.routes_changed()
 
     async def get(self, model_id: str, accounts: Sequence[str] | None) -> Model:
         """`NotFound` (model_not_found) where it is unknown, or in none of ``accounts`` (None: in any)."""
         statement = select(table).where(table.c.id == model_id)
         if accounts is not None:
             statement = statement.where(table.c.account_id.in_(accounts))
-        row = (await self._connection.execute(statement)).one_or_none()
-        if row is None:
-            raise NotFound(f"There is no model '{model_id}'.", code="model_not_found")
-        return rows.model(row)
+        found = await self._session.entities(statement, table)
+        if not found:
+            raise not_found(table, model_id)
+        return rows.model(found[0])
 
     async def get_many(self, model_ids: Sequence[str]) -> dict[str, Model]:
-        found = await self._connection.execute(select(table).where(table.c.id.in_(model_ids)))
+        found = await self._session.entities(select(table).where(table.c.id.in_(model_ids)), table)
         return {row.id: rows.model(row) for row in found}
 
     async def page(self, query: PageQuery) -> Page[Model]:
-        found, total = await page_of(self._connection, table, SORT_FIELDS, query)
+        found, total = await page_of(self._session, table, SORT_FIELDS, query)
         return Page([rows.model(row) for row in found], total, query.page, query.limit)
 
     async def replace(self, model: Model) -> None:
-        statement = update(table).where(table.c.id == model.id).values(**rows.model_values(model))
-        await writing.execute_named(self._connection, statement, taken(model))
-        await bump_routes(self._connection)
+        await self._session.replace(table, model.id, rows.model_values(model), taken(model))
+        self._session.routes_changed()
 
     async def delete(self, model_id: str) -> bool:
-        return (await self._connection.execute(delete(table).where(table.c.id == model_id))).rowcount == 1
+        """Whether there was one. `Conflict` (in_use) where it has deployments."""
+        return (await self._session.execute(delete(table).where(table.c.id == model_id))).rowcount == 1
 
     async def deployment_counts(self, model_ids: Sequence[str]) -> dict[str, int]:
         """How many deployments each model has; models without any are left out."""
@@ -102,8 +100,8 @@ class Models:
             .where(deployments.c.model_id.in_(model_ids))
             .group_by(deployments.c.model_id)
         )
-        return {row[0]: row[1] for row in await self._connection.execute(statement)}
+        return {row[0]: row[1] for row in await self._session.execute(statement)}
 
     async def count_by_template(self, template_id: str) -> int:
         statement = select(func.count()).select_from(table).where(table.c.model_template_id == template_id)
-        return int((await self._connection.execute(statement)).scalar_one())
+        return int((await self._session.execute(statement)).scalar_one())

@@ -4,22 +4,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Row, Select, Table, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Column, ColumnElement, Row, Select, Table, func, select, union_all
 
 from modelyard.errors import InvalidRequest
+from modelyard.store.session import Session
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 SortKeys = Mapping[str, ColumnElement[Any]]
 """What a list may be sorted by: the wire's name -> what it is in SQL."""
 
+_CHUNK = 1000
+_MERGED = 32
+"""Accounts whose lists are merged; those of more are put together and sorted."""
+
 
 @dataclass(frozen=True, slots=True)
 class PageQuery:
-    """``page`` counts from 1; ``sort`` is (field, descending), most important first; ``where`` are equalities."""
+    """``accounts`` whose entities are seen (None: all, for internal use); ``page`` counts from 1; ``sort`` is
+    (field, descending), most important first, none being newest first; ``where`` are equalities by column."""
 
-    accounts: tuple[str, ...]
+    accounts: tuple[str, ...] | None
     page: int = 1
     limit: int = 100
     sort: tuple[tuple[str, bool], ...] = ()
@@ -27,48 +32,99 @@ class PageQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    items: Sequence[T]
+class Page(Generic[T_co]):
+    items: Sequence[T_co]
     total: int
+    """How many there are on all pages together."""
     page: int
     limit: int
 
 
-def order(table: Table, keys: SortKeys, sort: Sequence[tuple[str, bool]]) -> list[ColumnElement[Any]]:
-    """The ORDER BY: as asked, nothing before something, and always the id last so that pages never overlap."""
-    clauses: list[ColumnElement[Any]] = []
-    for name, descending in sort:
-        column = keys.get(name)
-        if column is None:
-            allowed = ", ".join(sorted(keys))
-            raise InvalidRequest.at("query", "sort_by", msg=f"cannot sort by '{name}'; choose from: {allowed}")
-        clauses.append(column.desc().nulls_last() if descending else column.asc().nulls_first())
-    if not clauses:
-        # created_at is never null, and without NULLS LAST both databases can walk the index.
-        return [table.c.created_at.desc(), table.c.id.desc()]
-    return [*clauses, table.c.id.desc()]
+@dataclass(frozen=True, slots=True)
+class _Key:
+    by: ColumnElement[Any]
+    descending: bool
+
+    def over(self, column: ColumnElement[Any], *, backwards: bool) -> ColumnElement[Any]:
+        """The ORDER BY of ``column``, which holds this key: nothing sorts before something, on every database."""
+        descending = self.descending is not backwards
+        if isinstance(self.by, Column) and not self.by.nullable:
+            # Said nevertheless, it would keep PostgreSQL from walking an index.
+            return column.desc() if descending else column.asc()
+        return column.desc().nulls_last() if descending else column.asc().nulls_first()
 
 
-async def page_of(
-    connection: AsyncConnection, table: Table, keys: SortKeys, query: PageQuery
-) -> tuple[Sequence[Row[Any]], int]:
+async def page_of(session: Session, table: Table, keys: SortKeys, query: PageQuery) -> tuple[Sequence[Row[Any]], int]:
     """The rows of one page in order, and the number of all rows."""
-    ordering = order(table, keys, query.sort)
-    conditions = [table.c.account_id.in_(query.accounts), *(table.c[name] == v for name, v in query.where.items())]
-    total = (await connection.execute(select(func.count()).select_from(table).where(*conditions))).scalar_one()
+    ordering = _ordering(table, keys, query.sort)
+    accounts = None if query.accounts is None else tuple(dict.fromkeys(query.accounts))
+    conditions = [table.c[name] == value for name, value in query.where.items()]
+    total = await _count(session, table, conditions, accounts)
     offset = (query.page - 1) * query.limit
     if offset >= total:
         return [], total
-    # The ids are found on a narrow index; only the page's own rows are read whole.
-    ids = _walking_the_index(select(table.c.id), table, query).where(*conditions).order_by(*ordering)
-    wanted = (await connection.execute(ids.limit(query.limit).offset(offset))).scalars().all()
-    rows = await connection.execute(select(table).where(table.c.id.in_(wanted)))
-    by_id = {row.id: row for row in rows}
-    return [by_id[id_] for id_ in wanted if id_ in by_id], total
+    count = min(query.limit, total - offset)
+    # From the middle on the way is shorter from the end.
+    backwards = offset > total // 2
+    if backwards:
+        offset = total - offset - count
+    # Ids and sort keys are found on a narrow index; only the page's own rows are read whole.
+    ids = _ids(table, ordering, conditions, accounts, backwards=backwards)
+    wanted = [row.id for row in await session.execute(ids.limit(count).offset(offset))]
+    return await _rows(session, table, wanted[::-1] if backwards else wanted), total
 
 
-def _walking_the_index(statement: Select[Any], table: Table, query: PageQuery) -> Select[Any]:
-    if query.sort or query.where:
-        return statement
-    # SQLite would look accounts up one by one and sort what it found; along this index nothing is to be sorted.
-    return statement.with_hint(table, f"INDEXED BY ix_{table.name}_page", "sqlite")
+def _ordering(table: Table, keys: SortKeys, sort: Sequence[tuple[str, bool]]) -> list[_Key]:
+    """The keys as asked, and always the id last, so that pages never overlap."""
+    ordering: dict[str, _Key] = {}
+    for name, descending in sort or (("created_at", True),):
+        if name not in keys:
+            allowed = ", ".join(sorted(keys))
+            raise InvalidRequest.at("query", "sort_by", msg=f"cannot sort by '{name}'; choose from: {allowed}")
+        ordering.setdefault(name, _Key(keys[name], descending))
+    # The id goes the way of the key before it: so the index (…, created_at, id) can be walked either way.
+    last = list(ordering.values())[-1]
+    ordering.setdefault("id", _Key(table.c.id, last.descending))
+    return list(ordering.values())
+
+
+async def _count(
+    session: Session, table: Table, conditions: list[ColumnElement[bool]], accounts: tuple[str, ...] | None
+) -> int:
+    statement = select(func.count()).select_from(table).where(*conditions)
+    if accounts is not None:
+        statement = statement.where(table.c.account_id.in_(accounts))
+    return int((await session.execute(statement)).scalar_one())
+
+
+def _ids(
+    table: Table,
+    ordering: list[_Key],
+    conditions: list[ColumnElement[bool]],
+    accounts: tuple[str, ...] | None,
+    *,
+    backwards: bool,
+) -> Any:
+    """Ids in order, from one account or from several whose own lists are merged: each is walked along its index,
+    so that no more is read than is skipped and shown."""
+    columns = [key.by.label(f"key{position}") for position, key in enumerate(ordering)]
+    one: Select[Any] = select(table.c.id.label("id"), *columns).where(*conditions)
+    if accounts is None or len(accounts) == 1 or len(accounts) > _MERGED:
+        if accounts is not None:
+            one = one.where(
+                table.c.account_id.in_(accounts) if len(accounts) > 1 else table.c.account_id == accounts[0]
+            )
+        return one.order_by(*(key.over(key.by, backwards=backwards) for key in ordering))
+    merged = union_all(*(one.where(table.c.account_id == account) for account in accounts))
+    found = merged.selected_columns
+    return merged.order_by(
+        *(key.over(found[f"key{position}"], backwards=backwards) for position, key in enumerate(ordering))
+    )
+
+
+async def _rows(session: Session, table: Table, ids: Sequence[str]) -> list[Row[Any]]:
+    by_id: dict[str, Row[Any]] = {}
+    for start in range(0, len(ids), _CHUNK):
+        chunk = select(table).where(table.c.id.in_(ids[start : start + _CHUNK]))
+        by_id.update((row.id, row) for row in await session.entities(chunk, table))
+    return [by_id[id_] for id_ in ids if id_ in by_id]

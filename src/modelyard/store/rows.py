@@ -140,6 +140,7 @@ def deployment_values(deployment: Deployment, status: DeploymentStatus) -> Value
         "demanded_at": deployment.observed.demanded_at,
         "status": status.value,
         "due_at": deployment.created_at,
+        "nudged": False,
     }
 
 

@@ -3,16 +3,19 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from modelyard.errors import Unavailable
 from modelyard.store import migrations
 from modelyard.store.accounts import Accounts
 from modelyard.store.deployments import Deployments
-from modelyard.store.engine import READ_ONLY, open_engine
-from modelyard.store.faults import translated
+from modelyard.store.engine import BUSY_SECONDS, READ_ONLY, open_engine
+from modelyard.store.faults import cause_of, translated
 from modelyard.store.idempotency import Idempotency
 from modelyard.store.models import Models
+from modelyard.store.session import Session
 from modelyard.store.templates import Templates
 from modelyard.store.usage import Usage
 
@@ -20,38 +23,51 @@ from modelyard.store.usage import Usage
 class Transaction:
     """One transaction: an attribute for each noun."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self.accounts = Accounts(connection)
-        self.templates = Templates(connection)
-        self.models = Models(connection)
-        self.deployments = Deployments(connection)
-        self.usage = Usage(connection)
-        self.idempotency = Idempotency(connection)
+    def __init__(self, session: Session) -> None:
+        self.accounts = Accounts(session)
+        self.templates = Templates(session)
+        self.models = Models(session)
+        self.deployments = Deployments(session)
+        self.usage = Usage(session)
+        self.idempotency = Idempotency(session)
 
 
 class Store:
-    """All methods raise `Unavailable` (code database_unavailable) while the database cannot be used."""
+    """Everything raises `Unavailable` (code database_unavailable) while the database cannot be used."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, url: str, engine: AsyncEngine) -> None:
+        self._url = url
         self._engine = engine
+        self._on_sqlite = engine.dialect.name == "sqlite"
         # SQLite has one writer at a time; waiting here is fair and costs nothing, waiting there is neither.
-        self._writer = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+        self._writer = asyncio.Lock()
+        self._read_options: dict[str, Any] = (
+            {READ_ONLY: True}
+            if self._on_sqlite
+            else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        )
 
     @classmethod
     async def open(cls, url: str) -> "Store":
         """``url`` as in the setting database_url; connects on first use."""
-        return cls(open_engine(url))
+        return cls(url, open_engine(url))
 
     async def migrate(self) -> None:
-        """Bring the schema to this version. Safe to be called by many processes at once."""
-        with translated():
-            async with self._engine.begin() as connection:
-                await connection.run_sync(migrations.upgrade)
+        """Bring the schema to this version. Many processes may do so at once; one that finds a newer schema than
+        its own raises `ConfigurationError`."""
+        engine = open_engine(self._url, patient=True)
+        try:
+            with _telling(), translated():
+                async with engine.begin() as connection:
+                    await connection.run_sync(migrations.upgrade)
+        finally:
+            await engine.dispose()
 
     async def schema_revision(self) -> str | None:
         """The migration the database is at; None for an empty one."""
-        with translated():
+        with _telling(), translated():
             async with self._engine.connect() as connection:
+                connection = await connection.execution_options(**self._read_options)
                 return await connection.run_sync(migrations.current)
 
     async def aclose(self) -> None:
@@ -59,15 +75,55 @@ class Store:
 
     @contextlib.asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
-        """A transaction: committed at the end of the block, rolled back by any exception."""
-        async with self._writer or contextlib.nullcontext():
+        """A transaction: committed at the end of the block, rolled back by any exception. Do not nest them: on
+        SQLite the inner one waits for the outer, and gives up after 30 s with `Unavailable`."""
+        async with self._turn(), contextlib.AsyncExitStack() as stack:
             with translated():
-                async with self._engine.begin() as connection:
-                    yield Transaction(connection)
+                connection = await stack.enter_async_context(self._engine.connect())
+                transaction = await connection.begin()
+            session = Session(connection)
+            try:
+                yield Transaction(session)
+                await session.finish()
+            except BaseException:
+                with contextlib.suppress(Unavailable), translated():
+                    await transaction.rollback()
+                raise
+            with translated():
+                await transaction.commit()
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
-        """A consistent view for reading; it waits for no writer."""
-        with translated():
-            async with self._engine.connect() as connection:
-                yield Transaction(await connection.execution_options(**{READ_ONLY: True}))
+        """One consistent view for reading; it waits for no writer."""
+        async with contextlib.AsyncExitStack() as stack:
+            with translated():
+                connection = await stack.enter_async_context(self._engine.connect())
+                connection = await connection.execution_options(**self._read_options)
+            yield Transaction(Session(connection))
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if not self._on_sqlite:
+            yield
+            return
+        try:
+            async with asyncio.timeout(BUSY_SECONDS):
+                await self._writer.acquire()
+        except TimeoutError as error:
+            raise Unavailable("The database is busy.", code="database_busy", hint="Try again.") from error
+        try:
+            yield
+        finally:
+            self._writer.release()
+
+
+@contextlib.contextmanager
+def _telling() -> Any:
+    """Whoever starts a server or brings a schema up to date may know why the database cannot be used."""
+    try:
+        yield
+    except Unavailable as error:
+        cause = cause_of(error.__cause__ or error)
+        raise Unavailable(
+            f"The database cannot be used: {cause}.", code=error.code, hint="Check MODELYARD_DATABASE_URL."
+        ) from error

@@ -36,6 +36,8 @@ def _owned() -> list[Column[object]]:
         Column("created_by_user_id", Name, nullable=False),
         Column("created_by_identity_type", Name, nullable=False),
         Column("name", Name, nullable=False),
+        # counts changes, so that nobody overwrites what he has not seen
+        Column("version", Integer, nullable=False, server_default="1"),
     ]
 
 
@@ -96,7 +98,7 @@ templates = Table(
     Column("creation_schema", Json, nullable=False),
     Column("request_schema", Json, nullable=False),
     UniqueConstraint("account_id", "name"),
-    Index("ix_templates_page", "created_at", "id", "account_id"),
+    Index("ix_templates_page", "account_id", "created_at", "id"),
 )
 
 models = Table(
@@ -115,7 +117,8 @@ models = Table(
     Column("model_card", Prose),
     Column("training_data_card", Prose),
     UniqueConstraint("account_id", "name"),
-    Index("ix_models_page", "created_at", "id", "account_id"),
+    Index("ix_models_page", "account_id", "created_at", "id"),
+    Index("ix_models_page_of_type", "account_id", "model_type", "created_at", "id"),
 )
 
 deployments = Table(
@@ -144,10 +147,11 @@ deployments = Table(
     Column("status", Name, nullable=False),
     # the lease
     Column("due_at", Instant, nullable=False, index=True),
+    Column("nudged", Boolean, nullable=False),
     Column("lease_owner", Name),
     Column("lease_until", Instant),
     UniqueConstraint("model_id", "name"),
-    Index("ix_deployments_page", "created_at", "id", "account_id"),
+    Index("ix_deployments_page", "account_id", "created_at", "id"),
 )
 
 workers = Table(

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import delete, select
 
 from modelyard.domain.templates import Template
-from modelyard.errors import NotFound
-from modelyard.store import rows, writing
+from modelyard.store import rows
 from modelyard.store.paging import Page, PageQuery, SortKeys, page_of
+from modelyard.store.session import Session, not_found
 from modelyard.store.tables import templates as table
-from modelyard.store.versions import bump_routes
 
 SORT_FIELDS: SortKeys = {
     **{
@@ -38,38 +36,38 @@ def taken(template: Template) -> str:
 
 
 class Templates:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     async def add(self, template: Template) -> None:
-        await writing.insert_named(self._connection, table, rows.template_values(template), taken(template))
+        await self._session.insert(table, rows.template_values(template), taken(template))
 
     async def upsert(self, template: Template) -> None:
-        await writing.upsert(self._connection, table, rows.template_values(template))
-        await bump_routes(self._connection)
+        await self._session.upsert(table, rows.template_values(template), taken(template))
+        self._session.routes_changed()
 
     async def get(self, template_id: str, accounts: Sequence[str] | None) -> Template:
         """`NotFound` (template_not_found) where it is unknown, or in none of ``accounts`` (None: in any)."""
         statement = select(table).where(table.c.id == template_id)
         if accounts is not None:
             statement = statement.where(table.c.account_id.in_(accounts))
-        row = (await self._connection.execute(statement)).one_or_none()
-        if row is None:
-            raise NotFound(f"There is no template '{template_id}'.", code="template_not_found")
-        return rows.template(row)
+        found = await self._session.entities(statement, table)
+        if not found:
+            raise not_found(table, template_id)
+        return rows.template(found[0])
 
     async def get_many(self, template_ids: Sequence[str]) -> dict[str, Template]:
-        found = await self._connection.execute(select(table).where(table.c.id.in_(template_ids)))
+        found = await self._session.entities(select(table).where(table.c.id.in_(template_ids)), table)
         return {row.id: rows.template(row) for row in found}
 
     async def page(self, query: PageQuery) -> Page[Template]:
-        found, total = await page_of(self._connection, table, SORT_FIELDS, query)
+        found, total = await page_of(self._session, table, SORT_FIELDS, query)
         return Page([rows.template(row) for row in found], total, query.page, query.limit)
 
     async def replace(self, template: Template) -> None:
-        statement = update(table).where(table.c.id == template.id).values(**rows.template_values(template))
-        await writing.execute_named(self._connection, statement, taken(template))
-        await bump_routes(self._connection)
+        await self._session.replace(table, template.id, rows.template_values(template), taken(template))
+        self._session.routes_changed()
 
     async def delete(self, template_id: str) -> bool:
-        return (await self._connection.execute(delete(table).where(table.c.id == template_id))).rowcount == 1
+        """Whether there was one. `Conflict` (in_use) where models refer to it."""
+        return (await self._session.execute(delete(table).where(table.c.id == template_id))).rowcount == 1

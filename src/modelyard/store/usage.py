@@ -5,12 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CTE, BigInteger, ColumnElement, and_, func, literal, select, type_coerce
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from modelyard.domain.usage import UsageRecord
 from modelyard.store.columns import to_microseconds
+from modelyard.store.session import Session
 from modelyard.store.tables import usage as table
-from modelyard.store.writing import insert_missing
 
 _FIELDS = (
     "id",
@@ -37,13 +36,14 @@ def _values(record: UsageRecord) -> dict[str, Any]:
 
 
 class Usage:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     async def add(self, records: Sequence[UsageRecord]) -> None:
         """Write records; those whose id is there already are left as they are."""
         if records:
-            await insert_missing(self._connection, table, [_values(record) for record in records])
+            statement = self._session.inserting(table).on_conflict_do_nothing()
+            await self._session.execute(statement, [_values(record) for record in records])
 
     async def sums(
         self,
@@ -71,7 +71,7 @@ class Usage:
             .group_by(index)
             .order_by(index)
         )
-        found = await self._connection.execute(statement)
+        found = await self._session.execute(statement)
         return [(int(position), int(prompt), int(response)) for position, prompt, response in found]
 
 

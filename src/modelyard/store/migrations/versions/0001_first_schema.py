@@ -131,6 +131,7 @@ def upgrade() -> None:
         sa.Column("created_by_user_id", Name, nullable=False),
         sa.Column("created_by_identity_type", Name, nullable=False),
         sa.Column("name", Name, nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.Column("endpoint_type", Name, nullable=False),
         sa.Column("model_type", Name, nullable=False),
         sa.Column("endpoint_protocol", Name, nullable=False),
@@ -143,7 +144,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_templates")),
         sa.UniqueConstraint("account_id", "name", name=op.f("uq_templates_account_id_name")),
     )
-    op.create_index("ix_templates_page", "templates", ["created_at", "id", "account_id"], unique=False)
+    op.create_index("ix_templates_page", "templates", ["account_id", "created_at", "id"], unique=False)
     op.create_table(
         "models",
         sa.Column("id", Name, nullable=False),
@@ -152,6 +153,7 @@ def upgrade() -> None:
         sa.Column("created_by_user_id", Name, nullable=False),
         sa.Column("created_by_identity_type", Name, nullable=False),
         sa.Column("name", Name, nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.Column("model_type", Name, nullable=False),
         sa.Column("model_vendor", Name, nullable=True),
         sa.Column("display_name", Name, nullable=True),
@@ -170,7 +172,8 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_models_model_group_id"), "models", ["model_group_id"], unique=False)
     op.create_index(op.f("ix_models_model_template_id"), "models", ["model_template_id"], unique=False)
-    op.create_index("ix_models_page", "models", ["created_at", "id", "account_id"], unique=False)
+    op.create_index("ix_models_page", "models", ["account_id", "created_at", "id"], unique=False)
+    op.create_index("ix_models_page_of_type", "models", ["account_id", "model_type", "created_at", "id"], unique=False)
     op.create_table(
         "deployments",
         sa.Column("id", Name, nullable=False),
@@ -179,6 +182,7 @@ def upgrade() -> None:
         sa.Column("created_by_user_id", Name, nullable=False),
         sa.Column("created_by_identity_type", Name, nullable=False),
         sa.Column("name", Name, nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.Column("model_id", Name, nullable=False),
         sa.Column("vendor_configuration", Json(), nullable=False),
         sa.Column("model_creation_parameters", Json(), nullable=False),
@@ -198,6 +202,7 @@ def upgrade() -> None:
         sa.Column("demanded_at", Instant(), nullable=True),
         sa.Column("status", Name, nullable=False),
         sa.Column("due_at", Instant(), nullable=False),
+        sa.Column("nudged", sa.Boolean(), nullable=False),
         sa.Column("lease_owner", Name, nullable=True),
         sa.Column("lease_until", Instant(), nullable=True),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_deployments_account_id")),
@@ -206,7 +211,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("model_id", "name", name=op.f("uq_deployments_model_id_name")),
     )
     op.create_index(op.f("ix_deployments_due_at"), "deployments", ["due_at"], unique=False)
-    op.create_index("ix_deployments_page", "deployments", ["created_at", "id", "account_id"], unique=False)
+    op.create_index("ix_deployments_page", "deployments", ["account_id", "created_at", "id"], unique=False)
     op.create_table(
         "workers",
         sa.Column("id", Name, nullable=False),
