@@ -28,8 +28,8 @@ _PROMPT_BATCH = 512
 _SPARE_HTTP_THREADS = 32
 """Each open connection holds one of the server's threads, idle ones and health probes too."""
 
-_LOG_LINE = re.compile(r"^[\d.]+ [A-Z] (?:[a-z]{3}\s+)?(?P<text>.*)$")
-_NOISE = ("exiting due to", "cleaning up", "failed to load model", "please consider", "for example:", "fit params")
+_ERROR_LINE = re.compile(r"^[\d.]+ E (?P<who>[^:]*): (?P<text>.*)$")
+_NOISE = ("exiting due to", "failed to load model", "please consider", "for example:", "trying to fit params")
 
 
 class LlamaCpp:
@@ -126,10 +126,10 @@ def _check_header(path: Path) -> None:
 def _reason(log: Iterable[str]) -> str | None:
     """The first line of llama.cpp's log that tells why; its other error lines only repeat that it failed."""
     for line in log:
-        match = _LOG_LINE.match(line)
-        text = match["text"] if match and " E " in line[:20] else line
-        if text.startswith("Error: Jinja") or (text is not line and not any(noise in text for noise in _NOISE)):
-            return text.partition(": ")[2].removeprefix("error loading model: ") or text
+        match = _ERROR_LINE.match(line)
+        if match and not any(noise in match["text"] for noise in _NOISE):
+            about = "its chat template is wrong: " if "chat_template" in match["who"] else ""
+            return about + match["text"].removeprefix("error loading model: ").removeprefix("error: ")
     return None
 
 

@@ -103,10 +103,13 @@ def test_of_a_model_in_parts_the_first_is_taken(weights: Weights, tmp_path: Path
         ),
         (
             [
+                "0.01.251.942 E common_chat_templates_init: error: parser: Parser Error: Unexpected EOF",
+                "...{{ messages[...",
+                "              ^",
                 "0.00.474.472 E common_chat_templates_init: failed to initialize chat template",
                 "0.00.474.473 E common_chat_templates_init: please consider disabling jinja via --no-jinja",
             ],
-            "failed to initialize chat template",
+            "its chat template is wrong: parser: Parser Error: Unexpected EOF",
         ),
         (["0.00.7 E srv         start: couldn't bind HTTP server socket, port: 1"], "couldn't bind HTTP server socket"),
         (["0.00.1 I srv init: listening"], None),
