@@ -1,0 +1,201 @@
+"""One step for one deployment: observe, plan, write down, act, apply.
+
+The caller holds the deployment's lease. Nothing is done that is not written down first, and nothing waits for
+a worker inside a transaction, so a crash between any two lines is harmless: the next step finds workers that
+were meant to be (and starts them under the same ids) or workers that were not (and stops them).
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+from uuid import uuid4
+
+import structlog
+from pydantic import SecretStr
+
+from modelyard.clock import Clock
+from modelyard.control.probe import Prober
+from modelyard.domain.deployments import Deployment, DeploymentStatus
+from modelyard.domain.lifecycle import status_of
+from modelyard.domain.models import Model
+from modelyard.domain.rollout import Plan, Policy, Stop, plan, with_launch_failure
+from modelyard.domain.specs import worker_spec
+from modelyard.domain.templates import Template
+from modelyard.errors import LaunchError
+from modelyard.launchers.base import Launcher
+from modelyard.settings import Settings
+from modelyard.store import Store
+
+log = structlog.get_logger(__name__)
+
+
+class LoadSource(Protocol):
+    """What the gateway knows of load."""
+
+    def in_flight(self, worker_id: str) -> int:
+        """Calls under way on a worker."""
+        ...
+
+
+class Stops:
+    """Workers on their way out. Stopping takes as long as a worker's grace; no step waits for it."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+        self._running: dict[tuple[str, bool], asyncio.Task[None]] = {}
+
+    def begin(self, stop: Stop) -> None:
+        key = (stop.worker_id, stop.forget)
+        if key not in self._running:
+            task = asyncio.create_task(self._stop(stop))
+            self._running[key] = task
+            task.add_done_callback(lambda _: self._running.pop(key, None))
+
+    async def finish(self, seconds: float) -> None:
+        """Let those under way end, but wait no longer than ``seconds``."""
+        if tasks := list(self._running.values()):
+            await asyncio.wait(tasks, timeout=seconds)
+        for task in self._running.values():
+            task.cancel()
+
+    async def _stop(self, stop: Stop) -> None:
+        try:
+            await self._launcher.stop(stop.worker_id, stop.grace, forget=stop.forget)
+        except Exception:  # a launcher may fail in any way; the next step tries again
+            log.exception("worker could not be stopped", worker=stop.worker_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a step works with."""
+
+    store: Store
+    launcher: Launcher
+    prober: Prober
+    stops: Stops
+    clock: Clock
+    load: LoadSource
+    policy: Policy
+    owner: str
+    lease_seconds: float
+    worker_env: Mapping[str, str]
+    new_id: Callable[[], str] = lambda: str(uuid4())
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a step led to. ``deployment`` is None where it is gone, or the lease was lost on the way."""
+
+    deployment: Deployment | None
+    template: Template | None = None
+    due_at: datetime | None = None
+    changed: bool = False
+    """Whether calls may go another way now."""
+
+
+async def step(deployment: Deployment, bench: Bench) -> Result:
+    model, template = await _origin(deployment, bench.store)
+    seen = await bench.launcher.observe(deployment.id)
+    judged = await bench.prober.judge(deployment, template, seen)
+    next_ = plan(
+        deployment,
+        judged,
+        bench.clock.now(),
+        bench.policy,
+        new_id=bench.new_id,
+        in_flight=bench.load.in_flight,
+    )
+    if (next_.start or next_.stop) and not await _write_down(deployment, next_, bench):
+        return Result(None)
+    next_ = await _start(deployment, next_, model, template, bench)
+    for stop in next_.stop:
+        bench.stops.begin(stop)
+    return await _apply(deployment, next_, template, bench)
+
+
+async def _origin(deployment: Deployment, store: Store) -> tuple[Model, Template]:
+    async with store.read() as tx:
+        model = await tx.models.get(deployment.model_id, None)
+        assert model.model_template_id is not None, "models without a template have no deployments of workers"
+        return model, await tx.templates.get(model.model_template_id, None)
+
+
+async def _write_down(deployment: Deployment, next_: Plan, bench: Bench) -> bool:
+    async with bench.store.begin() as tx:
+        if not await tx.deployments.renew(deployment.id, bench.owner, bench.clock.now(), bench.lease_seconds):
+            return False
+        return await tx.deployments.write_workers(deployment.id, bench.owner, next_.workers)
+
+
+async def _start(deployment: Deployment, next_: Plan, model: Model, template: Template, bench: Bench) -> Plan:
+    for worker_id in next_.start:
+        spec = worker_spec(template, model, deployment, worker_id, env=bench.worker_env)
+        try:
+            await bench.launcher.start(spec)
+        except LaunchError as error:
+            log.warning("worker could not be started", deployment=deployment.id, worker=worker_id, error=str(error))
+            next_ = with_launch_failure(next_, worker_id, str(error), bench.clock.now(), bench.policy)
+    return next_
+
+
+async def _apply(deployment: Deployment, next_: Plan, template: Template, bench: Bench) -> Result:
+    now = bench.clock.now()
+    after = replace(deployment, observed=next_.observed, workers=next_.workers)
+    async with bench.store.begin() as tx:
+        if next_.remove:
+            if not await tx.deployments.renew(deployment.id, bench.owner, now, bench.lease_seconds):
+                return Result(None)
+            await tx.deployments.remove(deployment.id)
+        elif not await tx.deployments.apply(
+            deployment.id,
+            bench.owner,
+            observed=next_.observed,
+            workers=next_.workers,
+            status=status_of(after, now)[0],
+            due_at=next_.due_at,
+            now=now,
+        ):
+            return Result(None)
+        for event in next_.events:
+            await tx.deployments.add_event(event)
+    _tell(deployment, after, next_, now)
+    bench.prober.forget({row.id for row in deployment.workers} - {row.id for row in next_.workers})
+    changed = next_.remove or _callable(deployment, now) != _callable(after, now)
+    return Result(None if next_.remove else after, template, next_.due_at, changed)
+
+
+def _callable(deployment: Deployment, now: datetime) -> tuple[object, ...]:
+    status, detail = status_of(deployment, now)
+    return status, detail.reason, [(row.id, row.phase, row.address) for row in deployment.workers]
+
+
+def _tell(before: Deployment, after: Deployment, next_: Plan, now: datetime) -> None:
+    for event in next_.events:
+        log.info(event.message, deployment=event.deployment_id, event_kind=event.kind)
+    (old, _), (new, detail) = status_of(before, now), status_of(after, now)
+    if new != old:
+        tell = log.warning if new is DeploymentStatus.UPDATE_FAILED else log.info
+        tell("status changed", deployment=after.id, name=after.name, status=new.value, reason=detail.reason)
+
+
+def policy_of(settings: Settings) -> Policy:
+    reconciler = settings.reconciler
+    return Policy(
+        backoff_seconds=reconciler.backoff_seconds,
+        backoff_max_seconds=reconciler.backoff_max_seconds,
+        drain_seconds=settings.gateway.drain_seconds,
+        idle_seconds=settings.autoscale.idle_seconds,
+    )
+
+
+def worker_environment(settings: Settings) -> dict[str, str]:
+    """What bundles that ship with modelyard are told by the server: where weights are kept, and how to get them."""
+    told = {"MODELYARD_WEIGHTS_DIR": str(settings.data_dir.absolute() / "weights")}
+    for name in type(settings.weights).model_fields:
+        value = getattr(settings.weights, name)
+        if value is not None:
+            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            told[f"MODELYARD_WEIGHTS__{name.upper()}"] = text
+    return told
