@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, case, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, case, delete, insert, literal, or_, select, update
 
 from modelyard.domain.deployments import Deployment, DeploymentStatus, Observed, Worker
 from modelyard.store import rows
@@ -92,7 +92,7 @@ class Leases:
             .values(
                 **rows.observed_values(observed),
                 status=status.value,
-                due_at=case((table.c.nudged, table.c.due_at), else_=due_at),
+                due_at=case((table.c.nudged, table.c.due_at), else_=literal(due_at, table.c.due_at.type)),
                 lease_owner=None,
                 lease_until=None,
             )
