@@ -78,11 +78,13 @@ def surely_fits(messages: Sequence[Message], window: int, max_tokens: int | None
     """Whether ``messages`` may be sent uncounted: an upper bound, or else the estimate, stays below the
     share `EXACT_FROM` of the window."""
     limit = EXACT_FROM * window - (max_tokens or 0)
-    overhead = MESSAGE_TOKENS * (len(messages) + 1)
-    bound = sum(text_bound(text) for message in messages for text in _texts(message))
-    if bound + overhead + image_tokens(messages) < limit:
-        return True
-    return estimate(messages) < limit
+    bound = MESSAGE_TOKENS * (len(messages) + 1)
+    for message in messages:
+        content = message.content
+        if not isinstance(content, str):
+            return estimate(messages) < limit
+        bound += len(content) if content.isascii() else text_bound(content)
+    return bound < limit or estimate(messages) < limit
 
 
 def turns(messages: Sequence[Message]) -> list[range]:

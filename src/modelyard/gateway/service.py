@@ -86,7 +86,6 @@ class Gateway:
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        await self._upstream.start()
         self._watching = asyncio.create_task(self._balancer.run(), name="gateway-routes")
 
     async def aclose(self) -> None:
@@ -94,7 +93,7 @@ class Gateway:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
         await self._templates.aclose()
-        await self._upstream.aclose()
+        self._upstream.close()
 
     def in_flight(self, worker_id: str) -> int:
         """Calls that this worker serves at the moment."""

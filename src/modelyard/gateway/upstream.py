@@ -1,20 +1,15 @@
-"""HTTP to workers: pooled connections, time-outs, and failures told apart by whether a retry is safe."""
+"""Requests to workers: time-outs, and failures told apart by whether another try is safe."""
 
-import asyncio
 from collections.abc import AsyncGenerator
-
-import aiohttp
-from yarl import URL
+from urllib.parse import urlsplit
 
 from modelyard.errors import ModelyardError, Unavailable, UpstreamError, UpstreamTimeout
 from modelyard.gateway.adapters.wire import WireRequest
+from modelyard.gateway.connections import Connection, Cut, Garbage, Pool, Silence
 from modelyard.settings import GatewaySettings
 
-KEEP_ALIVE_SECONDS = 4.0
-"""Less than the 5 s after which uvicorn and llama.cpp's server close an idle connection, so that a request
-seldom meets one that is being closed."""
-
 MAX_ERROR_BYTES = 64 * 1024
+_MAX_KNOWN = 10_000
 
 
 class Lost(Exception):
@@ -31,114 +26,123 @@ class Answer:
     """An answer whose status and headers are here. Must be read to its end or closed; closing early closes
     the connection, which is how an engine learns to stop."""
 
-    __slots__ = ("_response", "content_type", "status")
+    __slots__ = ("_connection", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-        self.content_type = response.headers.get("content-type", "application/octet-stream")
+    def __init__(self, connection: Connection) -> None:
+        self._connection: Connection | None = connection
+        self.status = connection.status
+
+    @property
+    def content_type(self) -> str:
+        assert self._connection is not None
+        return self._connection.headers.get(b"content-type", b"application/octet-stream").decode("latin-1")
 
     async def read(self) -> bytes:
         """The whole body."""
+        assert self._connection is not None
         try:
-            return await self._response.read()
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            return await self._connection.read()
+        except (Cut, Garbage, Silence) as error:
             raise _broken(error) from error
         finally:
             self.close()
 
     async def read_start(self) -> bytes:
         """The body's beginning, which is all of a sensible error message."""
+        start = b""
         try:
-            return await self._response.content.read(MAX_ERROR_BYTES)
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            return b""
+            async for piece in self.pieces():
+                start += piece
+                if len(start) >= MAX_ERROR_BYTES:
+                    break
+        except ModelyardError:
+            pass  # what came of the explanation is better than none
         finally:
             self.close()
+        return start[:MAX_ERROR_BYTES]
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives, one piece for each read of the connection."""
-        content = self._response.content
+        assert self._connection is not None
         try:
-            while piece := await content.readany():
+            while piece := await self._connection.read_some():
                 yield piece
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (Cut, Garbage, Silence) as error:
             raise _broken(error) from error
         finally:
             self.close()
 
     def close(self) -> None:
-        """Give the connection back to the pool if the body was read to its end, else close it."""
-        self._response.close()
+        """Keep the connection if the body was read to its end, else close it. May be repeated."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.finish()
 
 
 class Upstream:
     def __init__(self, settings: GatewaySettings) -> None:
-        self._timeout = aiohttp.ClientTimeout(
-            total=settings.total_seconds,
-            sock_connect=settings.connect_seconds,
-            sock_read=settings.first_byte_seconds,
-        )
-        self._session: aiohttp.ClientSession | None = None
-        self._addresses: dict[str, URL] = {}
+        self._first_byte_seconds = settings.first_byte_seconds
+        self._total_seconds = settings.total_seconds
+        self._pool = Pool(settings.connect_seconds)
+        self._heads: dict[tuple[str, str, str], bytes] = {}
 
-    async def start(self) -> None:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, use_dns_cache=True),
-            headers={"content-type": "application/json"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=self._timeout,
-            auto_decompress=True,
-            skip_auto_headers=("User-Agent", "Accept-Encoding"),
-        )
-
-    async def aclose(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+    def close(self) -> None:
+        self._pool.close()
 
     async def send(self, address: str, request: WireRequest) -> Answer:
         """Send ``request`` to the worker at ``address``; returns with the answer's headers.
 
-        Raises `Lost` before them, `UpstreamTimeout` when they do not come in time.
+        Raises `Lost` before the first byte of an answer, `UpstreamTimeout` when it does not come in time.
         """
-        assert self._session is not None, "start() comes first"
         try:
-            response = await self._session.request(
-                request.method,
-                self._url(address, request.path),
-                data=request.body or None,
-                headers=request.headers,
-                allow_redirects=False,
-            )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            connection = await self._pool.connection(address)
+        except (OSError, TimeoutError) as error:
             gone = Unavailable("The model's worker cannot be reached.", code="worker_unreachable")
             raise Lost(gone, unreachable=True) from error
-        except TimeoutError as error:
+        try:
+            connection.request(self._encoded(address, request), self._first_byte_seconds, self._total_seconds)
+            await connection.wait_headers()
+        except Cut as cut:
+            connection.finish()
+            if cut.begun:
+                raise _broken(cut) from cut
+            lost = UpstreamError("The model's worker closed the connection without an answer.", code="upstream_lost")
+            raise Lost(lost, unreachable=False) from cut
+        except Silence as error:
+            connection.finish()
             raise UpstreamTimeout("The model's worker took too long to answer.") from error
-        except (aiohttp.ClientConnectionError, OSError) as error:
-            cut = UpstreamError("The model's worker closed the connection without an answer.", code="upstream_lost")
-            raise Lost(cut, unreachable=False) from error
-        except aiohttp.ClientError as error:
-            raise UpstreamError(f"The model's worker does not speak HTTP: {_words(error)}") from error
-        return Answer(response)
+        except Garbage as error:
+            connection.finish()
+            raise UpstreamError(f"The model's worker does not speak HTTP: {error}.", code="upstream_garbage") from error
+        except BaseException:
+            connection.finish()
+            raise
+        return Answer(connection)
 
-    def _url(self, address: str, path: str) -> URL:
-        whole = address + path
-        url = self._addresses.get(whole)
-        if url is None:
-            if len(self._addresses) > 10_000:  # workers come and go
-                self._addresses.clear()
-            url = self._addresses[whole] = URL(whole)
-        return url
+    def _encoded(self, address: str, request: WireRequest) -> bytes:
+        key = (request.method, address, request.path)
+        head = self._heads.get(key)
+        if head is None:
+            if len(self._heads) >= _MAX_KNOWN:  # workers come and go
+                self._heads.clear()
+            head = self._heads[key] = _head(*key)
+        return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(request.body), request.body)
 
 
-def _broken(error: BaseException) -> ModelyardError:
-    if isinstance(error, asyncio.TimeoutError):
-        return UpstreamTimeout("The model's worker stopped in the middle of its answer.")
-    return UpstreamError(
-        "The connection to the model's worker broke in the middle of its answer.", code="upstream_cut_off"
+def _head(method: str, address: str, path: str) -> bytes:
+    url = urlsplit(address)
+    lines = (
+        f"{method} {url.path.rstrip('/')}{path} HTTP/1.1",
+        f"host: {url.netloc}",
+        "accept: */*",
+        "content-type: application/json",
+        "",
     )
+    return "\r\n".join(lines).encode("ascii", "xmlcharrefreplace")
 
 
-def _words(error: aiohttp.ClientError) -> str:
-    return str(getattr(error, "message", "") or error)[:200]
+def _broken(error: Cut | Garbage | Silence) -> ModelyardError:
+    if isinstance(error, Silence):
+        return UpstreamTimeout("The model's worker stopped in the middle of its answer.")
+    msg = "The connection to the model's worker broke in the middle of its answer."
+    return UpstreamError(msg, code="upstream_cut_off")

@@ -1,6 +1,5 @@
 """The adapter seam: native requests to bytes, bytes to native results. No adapter does I/O."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -31,8 +30,6 @@ class WireRequest:
 
     path: str
     body: bytes
-    headers: Mapping[str, str] | None = None
-    """Beyond those of a JSON body, which every request has."""
     method: str = "POST"
 
 

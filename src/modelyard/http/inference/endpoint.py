@@ -1,10 +1,8 @@
 """The frame around every inference call: who calls what, the body, metering, and errors as clients see them."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from modelyard.domain.usage import Verb
@@ -12,7 +10,7 @@ from modelyard.errors import ModelyardError
 from modelyard.gateway.metering import Call, ClientGone
 from modelyard.gateway.ports import KeyVerifier
 from modelyard.gateway.service import Gateway
-from modelyard.http.auth import key_from, selected_account
+from modelyard.http.auth import ACCOUNT_HEADER, KEY_HEADER, key_from, selected_account
 from modelyard.http.boundary import unexpected
 from modelyard.http.inference.bodies import check_verb
 from modelyard.http.inference.reading import read_body
@@ -45,22 +43,26 @@ class InferenceEndpoint:
             return
         except ModelyardError as error:
             await response.fail(error)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not watch.gone or task is None or task.uncancel():
-                raise
         except Exception:
             log.exception("call failed", request_id=response.request_id, verb=self._verb)
             await response.fail(unexpected())
 
     async def _serve(self, scope: Scope, receive: Receive, response: Response, watch: Watch) -> None:
-        headers = Headers(scope=scope)
+        headers = _headers(scope)
         caller = await self._verifier.verify(key_from(headers))
         selected = selected_account(headers, caller)
         path = scope["path_params"]
         route = self._gateway.resolve(caller, path["id"], selected=selected, model=path.get("model_id"))
-        with self._gateway.call(caller, route, self._verb, response.request_id, selected=selected) as call:
+        with self._gateway.call(caller, route, self._verb, response.request_id, selected=selected) as call, watch:
             check_verb(route, self._verb)
             body = await read_body(scope, receive, self._limit)
-            with watch:
-                await self._answer(call, body, response)
+            watch.body_is_here()
+            await self._answer(call, body, response)
+
+
+_WANTED = {name.encode(): name for name in (KEY_HEADER, ACCOUNT_HEADER, "authorization")}
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """The headers that say who is calling; each call reads them, so the others are not even decoded."""
+    return {_WANTED[name]: value.decode("latin-1") for name, value in scope["headers"] if name in _WANTED}

@@ -1,6 +1,5 @@
 """From a request's bytes to a checked struct: bounded, strict, and clear about what is wrong where."""
 
-import asyncio
 import re
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -13,9 +12,6 @@ from modelyard.gateway.metering import ClientGone
 
 T = TypeVar("T")
 
-BODY_SECONDS = 60
-"""How long a body may take to arrive."""
-
 _AT = re.compile(r"(?P<what>.*?)(?: - at `(?P<key>key in )?\$?(?P<path>[^`]*)`)?\Z", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
 _MISSING = re.compile(r"Object missing required field `([^`]*)`")
@@ -23,21 +19,18 @@ _UNKNOWN = re.compile(r"Object contains unknown field `([^`]*)`")
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body; raises `TooLarge` as soon as more than ``limit`` bytes are announced or here."""
+    """The whole body; raises `TooLarge` as soon as more than ``limit`` bytes are announced or here, `ClientGone`
+    when the client leaves half-way."""
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and (len(value) > 18 or int(value) > limit):
             raise _too_large(limit)
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            message = await receive()
-            if message["type"] == "http.request" and not message.get("more_body", False):
-                body: bytes = message.get("body", b"")
-                if len(body) > limit:
-                    raise _too_large(limit)
-                return body
-            return await _rest(message, receive, limit)
-    except TimeoutError as error:
-        raise MalformedRequest(f"The body did not arrive within {BODY_SECONDS} s.", code="body_too_slow") from error
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        body: bytes = message.get("body", b"")
+        if len(body) > limit:
+            raise _too_large(limit)
+        return body
+    return await _rest(message, receive, limit)
 
 
 async def _rest(message: Any, receive: Receive, limit: int) -> bytes:

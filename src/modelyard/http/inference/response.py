@@ -7,7 +7,8 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from modelyard.errors import ModelyardError
+from modelyard.errors import MalformedRequest, ModelyardError
+from modelyard.gateway.metering import ClientGone
 from modelyard.http.errors import encoded, headers_of, status_of
 from modelyard.http.request_id import request_id_of
 from modelyard.http.sse import HEADERS as SSE_HEADERS
@@ -17,6 +18,9 @@ RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 WATCH_AFTER_SECONDS = 0.05
 """Most calls end before anybody needs to watch whether their client is still there."""
+
+BODY_SECONDS = 60.0
+"""How long a body may take to arrive."""
 
 _JSON = (b"content-type", b"application/json")
 
@@ -74,21 +78,25 @@ class Response:
 
 
 class Watch:
-    """Cancels the task that entered it when the client goes away. ``gone`` tells such a cancellation from any
-    other."""
+    """Looks after a call's client while the call's task runs inside: when the client sends its body too slowly
+    or goes away, the task is cancelled, and leaves with `MalformedRequest` or `ClientGone`."""
 
-    __slots__ = ("_owner", "_receive", "_timer", "_watching", "gone")
+    __slots__ = ("_body_seconds", "_late", "_owner", "_read", "_receive", "_timer", "_watching", "gone", "slow")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, body_seconds: float = BODY_SECONDS) -> None:
         self._receive = receive
+        self._body_seconds = body_seconds
+        self._read = False
+        self._late = False
         self._watching: asyncio.Task[None] | None = None
         self.gone = False
+        self.slow = False
 
     def __enter__(self) -> "Watch":
         owner = asyncio.current_task()
         assert owner is not None
         self._owner = owner
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._begin)
+        self._timer = owner.get_loop().call_later(WATCH_AFTER_SECONDS, self._look)
         return self
 
     def __exit__(
@@ -97,9 +105,34 @@ class Watch:
         self._timer.cancel()
         if self._watching is not None:
             self._watching.cancel()
+        ours = isinstance(error, asyncio.CancelledError) and (self.gone or self.slow)
+        if not ours or self._owner.uncancel():
+            return
+        if self.gone:
+            raise ClientGone from error
+        msg = f"The body did not arrive within {self._body_seconds:g} s."
+        raise MalformedRequest(msg, code="body_too_slow") from error
 
-    def _begin(self) -> None:
-        self._watching = asyncio.create_task(self._watch())
+    def body_is_here(self) -> None:
+        """Nobody else calls ``receive`` from now on, so that the client's going away can be waited for."""
+        self._read = True
+        if self._late:
+            self._timer.cancel()
+            self._start()
+
+    def _look(self) -> None:
+        if self._read:
+            self._start()
+        else:
+            self._late = True
+            self._timer = self._owner.get_loop().call_later(self._body_seconds, self._give_up)
+
+    def _start(self) -> None:
+        self._watching = self._owner.get_loop().create_task(self._watch())
+
+    def _give_up(self) -> None:
+        self.slow = True
+        self._owner.cancel()
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
