@@ -1,12 +1,14 @@
 """Usage records on their way to the store: taken on the hot path, written in batches beside it."""
 
+import asyncio
 from collections import deque
+from itertools import islice
 
 import structlog
 
 from modelyard.clock import Clock
 from modelyard.domain.usage import UsageRecord
-from modelyard.errors import Unavailable
+from modelyard.errors import InvalidRequest, Unavailable
 from modelyard.settings import UsageSettings
 from modelyard.store import Store
 
@@ -14,72 +16,110 @@ log = structlog.get_logger(__name__)
 calls = structlog.get_logger("modelyard.calls")
 
 _BATCH = 1000
+_LINES = 50
+"""Log lines written before calls get their turn."""
 
 
 class UsageWriter:
     """A `modelyard.gateway.ports.UsageSink`. While the database is away records are kept, up to
-    ``buffer_records``; what had to be dropped beyond that is counted in `dropped`, and said in the log."""
+    ``buffer_records``; the oldest are dropped beyond that, counted in `dropped`, and the log says so."""
 
     def __init__(self, store: Store, clock: Clock, settings: UsageSettings, *, log_calls: bool = True) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
         self._log_calls = log_calls
-        self._waiting: deque[UsageRecord] = deque()
-        self._logged = 0  # how many of the waiting, from the left, have their log line already
+        self._buffer: deque[UsageRecord] = deque()
+        self._in_hand: list[UsageRecord] = []
+        self._unlogged: deque[UsageRecord] = deque(maxlen=settings.buffer_records)
+        self._flushing = asyncio.Lock()
+        self._away = False
+        self._reported = 0
         self.dropped = 0
+        """Records that were given up, because there were too many or because no database could hold them."""
 
     @property
     def waiting(self) -> int:
         """Records that are not in the database yet."""
-        return len(self._waiting)
+        return len(self._buffer) + len(self._in_hand)
 
     def record(self, record: UsageRecord) -> None:
         """Take one record; never blocks, never raises."""
-        if len(self._waiting) >= self._settings.buffer_records:
-            self._waiting.popleft()
-            self._logged = max(0, self._logged - 1)
+        if self._log_calls:
+            self._unlogged.append(record)
+        self._buffer.append(record)
+        if self.waiting > self._settings.buffer_records:
+            self._buffer.popleft()
             self.dropped += 1
-        self._waiting.append(record)
 
     async def run(self) -> None:
         """Write what is waiting every ``flush_seconds``, for as long as the server lives."""
-        reported = 0
         while True:
             await self._clock.sleep(self._settings.flush_seconds)
             try:
                 await self.flush()
-            except Unavailable as error:
-                log.warning("usage.waiting", records=self.waiting, why=str(error))
             except Exception:
-                # Whatever it was, the next round tries again: a record is never given up.
+                # Whatever it was, the next round tries again: a record is never given up for it.
                 log.exception("usage.not_written", records=self.waiting)
-            if self.dropped > reported:
-                log.error("usage.dropped", records=self.dropped - reported, since="the database went away")
-                reported = self.dropped
 
-    async def flush(self) -> None:
-        """Write everything that is waiting; raises `Unavailable` with all of it still kept."""
-        self._log_new()
-        while self._waiting:
-            batch = [self._waiting[index] for index in range(min(_BATCH, len(self._waiting)))]
+    async def flush(self) -> bool:
+        """Write everything that is waiting. False where the database is away: it is all kept then."""
+        async with self._flushing:
+            await self._log_new()
+            try:
+                while self._buffer:
+                    await self._write_some()
+            except Unavailable as error:
+                self._tell_away(error)
+                return False
+            finally:
+                self._tell_dropped()
+            if self._away:
+                self._away = False
+                log.info("usage.written", why="the database is back")
+            return True
+
+    async def _write_some(self) -> None:
+        self._in_hand = [self._buffer.popleft() for _ in range(min(_BATCH, len(self._buffer)))]
+        try:
+            await self._write(self._in_hand)
+        except BaseException:
+            # Also when cancelled: the commit may have been made, but a record that is written twice counts once.
+            self._buffer.extendleft(reversed(self._in_hand))
+            raise
+        finally:
+            self._in_hand = []
+
+    async def _write(self, records: list[UsageRecord]) -> None:
+        try:
             async with self._store.begin() as tx:
-                await tx.usage.add(batch)
-            self._forget(batch)
+                await tx.usage.add(records)
+        except InvalidRequest as error:
+            # One that no database can hold must not keep the others from being written.
+            if len(records) == 1:
+                self.dropped += 1
+                log.error("usage.not_storable", record=records[0].id, why=str(error))
+                return
+            middle = len(records) // 2
+            await self._write(records[:middle])
+            await self._write(records[middle:])
 
-    def _forget(self, written: list[UsageRecord]) -> None:
-        # Some of them may have been dropped from the left while they were being written.
-        ids = {record.id for record in written}
-        while self._waiting and self._waiting[0].id in ids:
-            self._waiting.popleft()
-            self._logged = max(0, self._logged - 1)
-        self._log_new()
+    async def _log_new(self) -> None:
+        while self._unlogged:
+            for record in list(islice(self._unlogged, _LINES)):
+                self._unlogged.popleft()
+                _log_line(record)
+            await asyncio.sleep(0)
 
-    def _log_new(self) -> None:
-        if self._log_calls:
-            for index in range(self._logged, len(self._waiting)):
-                _log_line(self._waiting[index])
-        self._logged = len(self._waiting)
+    def _tell_away(self, error: Unavailable) -> None:
+        if not self._away:
+            log.warning("usage.waiting", records=self.waiting, why=str(error))
+        self._away = True
+
+    def _tell_dropped(self) -> None:
+        if self.dropped > self._reported:
+            log.error("usage.dropped", records=self.dropped - self._reported, in_all=self.dropped)
+            self._reported = self.dropped
 
 
 def _log_line(record: UsageRecord) -> None:

@@ -31,9 +31,8 @@ _PRAGMAS = (
 def open_engine(url: str, *, patient: bool = False) -> AsyncEngine:
     """An engine for ``sqlite:///path`` or ``postgresql://…``; `ConfigurationError` for anything else.
     ``patient``: statements may take as long as they need."""
-    # A URL without a host, as in postgresql://user:@/name?host=/run/postgresql, is libpq's, not SQLAlchemy's.
     try:
-        parsed = make_url(url.replace(":@/", "@/", 1))
+        parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
         raise _unusable() from error
     match parsed.drivername:

@@ -1,6 +1,7 @@
 """What the database refuses, in the words of the error tree."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 import structlog
@@ -12,6 +13,8 @@ log = structlog.get_logger(__name__)
 
 _UNREPRESENTABLE = ("invalid byte sequence", "unsupported unicode", "null character", "embedded null", "surrogates")
 _OUT_OF_RANGE = ("out of range", "too large to convert", "value too long", "integer overflow")
+_QUIET_SECONDS = 10.0
+_told: dict[str, float] = {}
 _CONNECTION_STATES = ("08", "28", "3D", "53", "57", "58")
 """PostgreSQL's classes of errors: connection, authorisation, no such database, resources, intervention, system."""
 _BUSY = ("deadlock", "could not serialize", "database is locked", "lock timeout")
@@ -43,10 +46,19 @@ def translated() -> Iterator[None]:
 
 def unavailable(cause: BaseException) -> Unavailable:
     """``cause`` is for the log: a client learns only that the database is away."""
-    log.warning("store.unavailable", cause=cause_of(cause))
+    _tell(cause_of(cause))
     return Unavailable(
         "The database cannot be used right now.", code="database_unavailable", retry_after=2.0, hint="Try again soon."
     )
+
+
+def _tell(cause: str) -> None:
+    # Every call says so while the database is away; the log needs it once in a while.
+    now = time.monotonic()
+    if now - _told.get(cause, -_QUIET_SECONDS) >= _QUIET_SECONDS:
+        _told.clear()
+        _told[cause] = now
+        log.warning("store.unavailable", cause=cause)
 
 
 def cause_of(error: BaseException) -> str:

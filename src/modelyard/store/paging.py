@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Row, Select, Table, func, select, union_all
+from sqlalchemy import Column, ColumnElement, CompoundSelect, Row, Select, Table, func, select, union_all
 
 from modelyard.errors import InvalidRequest
 from modelyard.store.session import Session
@@ -69,8 +69,9 @@ async def page_of(session: Session, table: Table, keys: SortKeys, query: PageQue
     if backwards:
         offset = total - offset - count
     # Ids and sort keys are found on a narrow index; only the page's own rows are read whole.
-    ids = _ids(table, ordering, conditions, accounts, backwards=backwards)
-    wanted = [row.id for row in await session.execute(ids.limit(count).offset(offset))]
+    walk = _Walk(session.on_postgresql, table, ordering, conditions, backwards)
+    ids = walk.ids(accounts, offset + count).limit(count).offset(offset)
+    wanted = [row.id for row in await session.execute(ids)]
     return await _rows(session, table, wanted[::-1] if backwards else wanted), total
 
 
@@ -93,33 +94,48 @@ async def _count(
 ) -> int:
     statement = select(func.count()).select_from(table).where(*conditions)
     if accounts is not None:
-        statement = statement.where(table.c.account_id.in_(accounts))
+        statement = statement.where(_within(table, accounts))
     return int((await session.execute(statement)).scalar_one())
 
 
-def _ids(
-    table: Table,
-    ordering: list[_Key],
-    conditions: list[ColumnElement[bool]],
-    accounts: tuple[str, ...] | None,
-    *,
-    backwards: bool,
-) -> Any:
-    """Ids in order, from one account or from several whose own lists are merged: each is walked along its index,
-    so that no more is read than is skipped and shown."""
-    columns = [key.by.label(f"key{position}") for position, key in enumerate(ordering)]
-    one: Select[Any] = select(table.c.id.label("id"), *columns).where(*conditions)
-    if accounts is None or len(accounts) == 1 or len(accounts) > _MERGED:
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """One way through a table's ids."""
+
+    on_postgresql: bool
+    table: Table
+    ordering: list[_Key]
+    conditions: list[ColumnElement[bool]]
+    backwards: bool
+
+    def ids(self, accounts: tuple[str, ...] | None, end: int) -> Select[Any] | CompoundSelect[Any]:
+        """Ids in order, of which those up to ``end`` are wanted."""
+        columns = [key.by.label(f"key{position}") for position, key in enumerate(self.ordering)]
+        listed = select(self.table.c.id.label("id"), *columns).where(*self.conditions)
+        if accounts is not None and 1 < len(accounts) <= _MERGED:
+            return self._merged([listed.where(self.table.c.account_id == account) for account in accounts], end)
         if accounts is not None:
-            one = one.where(
-                table.c.account_id.in_(accounts) if len(accounts) > 1 else table.c.account_id == accounts[0]
-            )
-        return one.order_by(*(key.over(key.by, backwards=backwards) for key in ordering))
-    merged = union_all(*(one.where(table.c.account_id == account) for account in accounts))
-    found = merged.selected_columns
-    return merged.order_by(
-        *(key.over(found[f"key{position}"], backwards=backwards) for position, key in enumerate(ordering))
-    )
+            listed = listed.where(_within(self.table, accounts))
+        return listed.order_by(*self._order([key.by for key in self.ordering]))
+
+    def _merged(self, lists: list[Select[Any]], end: int) -> CompoundSelect[Any]:
+        """Several accounts' lists as one: each is walked along its own index."""
+        if self.on_postgresql:
+            # It merges lists only where each is in order and ends somewhere.
+            order = self._order([key.by for key in self.ordering])
+            merged = union_all(*(one.order_by(*order).limit(end) for one in lists))
+        else:
+            # SQLite merges by itself, and would sort each list if it were told that it ends somewhere.
+            merged = union_all(*lists)
+        found = merged.selected_columns
+        return merged.order_by(*self._order([found[f"key{position}"] for position in range(len(self.ordering))]))
+
+    def _order(self, columns: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+        return [key.over(column, backwards=self.backwards) for key, column in zip(self.ordering, columns, strict=True)]
+
+
+def _within(table: Table, accounts: tuple[str, ...]) -> ColumnElement[bool]:
+    return table.c.account_id == accounts[0] if len(accounts) == 1 else table.c.account_id.in_(accounts)
 
 
 async def _rows(session: Session, table: Table, ids: Sequence[str]) -> list[Row[Any]]:

@@ -182,8 +182,9 @@ events = Table(
 usage = Table(
     "usage",
     metadata,
+    # the time first: new rows then go to the end of every index but the models' and deployments' own parts
+    Column("started_at", Instant, primary_key=True),
     Column("id", Name, primary_key=True),
-    Column("started_at", Instant, nullable=False),
     Column("request_id", Name, nullable=False),
     Column("account_id", Name, nullable=False),
     Column("key_id", Name, nullable=False),

@@ -2,37 +2,36 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import CTE, BigInteger, ColumnElement, and_, func, literal, select, type_coerce
+import msgspec
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Text,
+    bindparam,
+    func,
+    select,
+    type_coerce,
+)
 
 from modelyard.domain.usage import UsageRecord
 from modelyard.store.columns import to_microseconds
 from modelyard.store.session import Session
 from modelyard.store.tables import usage as table
 
-_FIELDS = (
-    "id",
-    "started_at",
-    "request_id",
-    "account_id",
-    "key_id",
-    "identity_id",
-    "deployment_id",
-    "model_id",
-    "model_name",
-    "error_code",
-    "prompt_tokens",
-    "response_tokens",
-    "estimated",
-    "first_byte_seconds",
-    "total_seconds",
-)
+_FIELDS = tuple(column.name for column in table.columns if column.name not in ("verb", "outcome"))
 
 
 def _values(record: UsageRecord) -> dict[str, Any]:
-    plain = {name: getattr(record, name) for name in _FIELDS}
-    return {**plain, "verb": record.verb.value, "outcome": record.outcome.value}
+    values = {name: getattr(record, name) for name in _FIELDS}
+    values["verb"] = record.verb.value
+    values["outcome"] = record.outcome.value
+    return values
 
 
 class Usage:
@@ -40,7 +39,7 @@ class Usage:
         self._session = session
 
     async def add(self, records: Sequence[UsageRecord]) -> None:
-        """Write records; those whose id is there already are left as they are."""
+        """Write records; one that was written before is left as it is."""
         if records:
             statement = self._session.inserting(table).on_conflict_do_nothing()
             await self._session.execute(statement, [_values(record) for record in records])
@@ -54,11 +53,10 @@ class Usage:
         model_name: str | None = None,
         accounts: Sequence[str] | None = None,
     ) -> list[tuple[int, int, int]]:
-        """``(slice index, prompt tokens, response tokens)`` for every slice with calls in it. ``starts`` are equal
-        slices as `modelyard.domain.usage.slice_starts` makes them; the last ends before ``end``."""
-        slices, index, low, high = _slices(to_microseconds(starts[0]), to_microseconds(end), len(starts))
-        at = type_coerce(table.c.started_at, BigInteger)
-        conditions: list[ColumnElement[bool]] = [at >= low, at < high]
+        """``(slice index, prompt tokens, response tokens)`` for every slice with calls in it. Slice i is
+        ``[starts[i], starts[i + 1])``, the last one ends before ``end``; ``starts`` must be in order."""
+        edges = [to_microseconds(at) for at in (*starts, end)]
+        index, source, conditions = _by_bucket(edges) if self._session.on_postgresql else _by_join(edges)
         if deployment_id is not None:
             conditions.append(table.c.deployment_id == deployment_id)
         if model_name is not None:
@@ -67,7 +65,8 @@ class Usage:
             conditions.append(table.c.account_id.in_(accounts))
         statement = (
             select(index, func.sum(table.c.prompt_tokens), func.sum(table.c.response_tokens))
-            .join_from(slices, table, and_(*conditions))
+            .select_from(source)
+            .where(*conditions)
             .group_by(index)
             .order_by(index)
         )
@@ -75,22 +74,23 @@ class Usage:
         return [(int(position), int(prompt), int(response)) for position, prompt, response in found]
 
 
-def _slices(start: int, end: int, count: int) -> tuple[CTE, ColumnElement[int], ColumnElement[int], ColumnElement[int]]:
-    """A relation of ``count`` rows, made by the database: the slice's index, and its bounds in microseconds.
+_Slicing = tuple[ColumnElement[int], FromClause, list[ColumnElement[bool]]]
+_at = type_coerce(table.c.started_at, BigInteger)
 
-    Slice i starts at start + (end - start) * i // count. The product could overflow 64 bits, so the length is
-    split into quotient and remainder: length * i // count = quotient * i + remainder * i // count.
-    """
-    quotient, remainder = divmod(end - start, count)
-    numbers = select(literal(0, BigInteger).label("position")).cte("slices", recursive=True)
-    numbers = numbers.union_all(select(numbers.c.position + 1).where(numbers.c.position + 1 < count))
-    index = numbers.c.position
 
-    def bound(position: ColumnElement[int]) -> ColumnElement[int]:
-        return (
-            literal(start, BigInteger)
-            + literal(quotient, BigInteger) * position
-            + (literal(remainder, BigInteger) * position).op("/")(literal(count, BigInteger))
-        )
+def _by_bucket(edges: list[int]) -> _Slicing:
+    """PostgreSQL finds each record's slice by a binary search in the edges, in one walk over an index."""
+    bounds = bindparam("edges", edges[:-1], ARRAY(BigInteger))
+    index = (func.width_bucket(_at, bounds, type_=Integer) - 1).label("slice")
+    return index, table, [_at >= edges[0], _at < edges[-1]]
 
-    return numbers, index, bound(index), bound(index + 1)
+
+def _by_join(edges: list[int]) -> _Slicing:
+    """SQLite walks the index once for each slice."""
+    pairs = msgspec.json.encode(list(pairwise(edges))).decode()
+    slices = func.json_each(bindparam("edges", pairs, Text)).table_valued("key", "value", name="slices")
+    low = func.json_extract(slices.c.value, "$[0]", type_=BigInteger)
+    high = func.json_extract(slices.c.value, "$[1]", type_=BigInteger)
+    index: ColumnElement[int] = type_coerce(slices.c.key, Integer).label("slice")
+    # SQLite keeps the order in which a CROSS JOIN is written: slices outside, the index inside.
+    return index, slices.join(table, _at >= low), [_at < high]

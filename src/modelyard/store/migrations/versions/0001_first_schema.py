@@ -59,8 +59,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "usage",
-        sa.Column("id", Name, nullable=False),
         sa.Column("started_at", Instant(), nullable=False),
+        sa.Column("id", Name, nullable=False),
         sa.Column("request_id", Name, nullable=False),
         sa.Column("account_id", Name, nullable=False),
         sa.Column("key_id", Name, nullable=False),
@@ -76,7 +76,7 @@ def upgrade() -> None:
         sa.Column("estimated", sa.Boolean(), nullable=False),
         sa.Column("first_byte_seconds", sa.Float(), nullable=True),
         sa.Column("total_seconds", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_usage")),
+        sa.PrimaryKeyConstraint("started_at", "id", name=op.f("pk_usage")),
     )
     op.create_index(
         "ix_usage_deployment",
