@@ -37,15 +37,12 @@ def _owned(entity: Template | Model | Deployment) -> Values:
     }
 
 
-def _owner(row: Row[Any]) -> Values:
-    return {
-        "id": row.id,
-        "account_id": row.account_id,
-        "created_at": row.created_at,
-        "created_by_user_id": row.created_by_user_id,
-        "created_by_identity_type": IdentityType(row.created_by_identity_type),
-        "name": row.name,
-    }
+def _fields(row: Row[Any]) -> Values:
+    """A row of an entity by column; taken apart at once, which is much faster than name by name."""
+    fields = row._asdict()
+    del fields["version"]
+    fields["created_by_identity_type"] = IdentityType(fields["created_by_identity_type"])
+    return fields
 
 
 def template_values(template: Template) -> Values:
@@ -63,17 +60,15 @@ def template_values(template: Template) -> Values:
 
 
 def template(row: Row[Any]) -> Template:
-    return Template(
-        **_owner(row),
-        endpoint_type=EndpointType(row.endpoint_type),
-        model_type=ModelType(row.model_type),
-        endpoint_protocol=EndpointProtocol(row.endpoint_protocol),
-        bundle=msgspec.convert(row.bundle, BundleConfig),
-        endpoint=msgspec.convert(row.endpoint, EndpointConfig),
-        fine_tuning=row.fine_tuning,
-        creation_schema=msgspec.convert(row.creation_schema, ParameterSchema),
-        request_schema=msgspec.convert(row.request_schema, ParameterSchema),
-    )
+    fields = _fields(row)
+    fields["endpoint_type"] = EndpointType(fields["endpoint_type"])
+    fields["model_type"] = ModelType(fields["model_type"])
+    fields["endpoint_protocol"] = EndpointProtocol(fields["endpoint_protocol"])
+    fields["bundle"] = msgspec.convert(fields["bundle"], BundleConfig)
+    fields["endpoint"] = msgspec.convert(fields["endpoint"], EndpointConfig)
+    fields["creation_schema"] = msgspec.convert(fields["creation_schema"], ParameterSchema)
+    fields["request_schema"] = msgspec.convert(fields["request_schema"], ParameterSchema)
+    return Template(**fields)
 
 
 _MODEL_FIELDS = (
@@ -99,16 +94,15 @@ def model_values(model: Model) -> Values:
 
 
 def model(row: Row[Any]) -> Model:
-    return Model(
-        **_owner(row),
-        model_type=ModelType(row.model_type),
-        model_vendor=row.model_vendor and ModelVendor(row.model_vendor),
-        model_creation_parameters=row.model_creation_parameters,
-        **{name: getattr(row, name) for name in _MODEL_FIELDS},
-    )
+    fields = _fields(row)
+    fields["model_type"] = ModelType(fields["model_type"])
+    if fields["model_vendor"] is not None:
+        fields["model_vendor"] = ModelVendor(fields["model_vendor"])
+    return Model(**fields)
 
 
 _TARGET_FIELDS = ("min_workers", "max_workers", "per_worker", "revision", "generation", "deleted")
+_LEASE_FIELDS = ("status", "due_at", "nudged", "lease_owner", "lease_until")
 _OBSERVED_FIELDS = ("ready_revision", "failures", "crashes", "failed_at", "reason")
 
 
@@ -145,20 +139,16 @@ def deployment_values(deployment: Deployment, status: DeploymentStatus) -> Value
 
 
 def deployment(row: Row[Any], workers: tuple[Worker, ...]) -> Deployment:
-    return Deployment(
-        **_owner(row),
-        model_id=row.model_id,
-        target=Target(**{name: getattr(row, name) for name in _TARGET_FIELDS}),
-        observed=Observed(
-            generation=row.observed_generation,
-            demanded_at=row.demanded_at,
-            **{name: getattr(row, name) for name in _OBSERVED_FIELDS},
-        ),
-        vendor_configuration=row.vendor_configuration,
-        model_creation_parameters=row.model_creation_parameters,
-        deployment_metadata=row.deployment_metadata,
-        workers=workers,
+    fields = _fields(row)
+    for name in _LEASE_FIELDS:
+        del fields[name]
+    target = Target(**{name: fields.pop(name) for name in _TARGET_FIELDS})
+    observed = Observed(
+        generation=fields.pop("observed_generation"),
+        demanded_at=fields.pop("demanded_at"),
+        **{name: fields.pop(name) for name in _OBSERVED_FIELDS},
     )
+    return Deployment(target=target, observed=observed, workers=workers, **fields)
 
 
 _WORKER_FIELDS = ("id", "deployment_id", "revision", "created_at", "address", "detail", "ready_at", "draining_since")
