@@ -24,6 +24,7 @@ class _Record:
     loading_since: float | None = None
     answered: bool = False
     failures: int = 0
+    failed_at: float = float("-inf")
 
 
 class Prober:
@@ -79,7 +80,9 @@ class Prober:
             return replace(seen, phase=Phase.READY, detail=None)
         port = urlsplit(seen.address or "").port
         if record.answered:
-            record.failures += 1
+            # While a sibling starts, looks are frequent; a short hiccup is one failure, however often it is seen.
+            if self._clock.monotonic() - record.failed_at >= self._settings.poll_seconds:
+                record.failures, record.failed_at = record.failures + 1, self._clock.monotonic()
             if record.failures < self._settings.probe_failures:
                 return replace(seen, phase=Phase.READY)
             words = f"did not answer GET {route} on port {port} {record.failures} times in a row ({problem})"

@@ -1,15 +1,15 @@
 """The reconciler: makes what is wanted what is there.
 
 Deployments that are due are claimed by a lease and given one `step` each. A nudge is a hint that makes one due
-now; polling the store finds it anyway. Between steps, deployments at rest are *watched* without touching the
-store: processes are looked at and health routes asked, and only what is not as expected leads to a step.
+now; polling the store finds it anyway. Between steps deployments are *watched* without touching the store:
+processes are looked at and health routes asked, and only what is not as expected leads to a step.
 """
 
 import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import uuid4
 
 import structlog
@@ -32,7 +32,8 @@ ORPHAN_SECONDS = 30.0
 
 _SETTLED_POLL_SECONDS = 0.5
 _DEMAND_SECONDS = 1.0
-_SETTLED = (DeploymentStatus.READY, DeploymentStatus.UPDATE_FAILED, DeploymentStatus.DELETE_IN_PROGRESS)
+_SHORTEST_LOOK_SECONDS = 0.02
+_SETTLED = (DeploymentStatus.READY, DeploymentStatus.UPDATE_FAILED)
 
 
 async def _nothing() -> None:
@@ -71,13 +72,15 @@ class Reconciler:
             lease_seconds=settings.reconciler.lease_seconds,
             worker_env=worker_environment(settings),
         )
-        self._watch = Watch(launcher, self._prober)
+        self._watch = Watch(launcher, self._prober, clock, settings.reconciler.poll_seconds)
         self._steps: dict[str, asyncio.Task[None]] = {}
         self._due: dict[str, datetime] = {}
         self._nudged: set[str] = set()
         self._demanded: dict[str, float] = {}
         self._unwritten_demand: set[str] = set()
         self._stir = asyncio.Event()
+        self._watched = asyncio.Event()
+        self._changed = asyncio.Event()
         self._stepped: dict[str, asyncio.Event] = {}
 
     # From other rooms
@@ -86,6 +89,7 @@ class Reconciler:
         """Look at this deployment now."""
         self._nudged.add(deployment_id)
         self._stir.set()
+        self._changed.set()
 
     def wake(self, deployment_id: str) -> None:
         """A call wants a worker of this deployment: written down at most once a second."""
@@ -104,9 +108,8 @@ class Reconciler:
                 async with self._store.read() as tx:
                     deployment = await tx.deployments.get(deployment_id, None)
                 status, _ = status_of(deployment, self._clock.now())
-                if deployment.observed.generation >= generation and status in _SETTLED:
-                    return deployment
-                if deployment.target.deleted:
+                if deployment.target.deleted or (deployment.observed.generation >= generation and status in _SETTLED):
+                    await self._on_change()  # whoever waited may call it now
                     return deployment
                 await self._wait(stepped, _SETTLED_POLL_SECONDS)
 
@@ -118,6 +121,7 @@ class Reconciler:
             group.create_task(self._forever(self._take_over, once=True))
             group.create_task(self._forever(self._work))
             group.create_task(self._forever(self._look))
+            group.create_task(self._forever(self._refresh))
             group.create_task(self._forever(self._end_orphans))
 
     async def aclose(self) -> None:
@@ -231,33 +235,37 @@ class Reconciler:
             return
         self._note(deployment.id, result)
         if result.changed:
-            await self._on_change()
+            self._changed.set()
 
     def _note(self, deployment_id: str, result: Result) -> None:
         self._watch.drop(deployment_id)
-        if result.deployment is None or result.due_at is None or result.template is None:
-            return
-        rest = timedelta(seconds=self._bench.policy.steady_seconds)
-        if result.due_at >= self._clock.now() + rest / 2:
-            self._watch.add(result.deployment, result.template)
-        else:
+        if result.due_at is not None:
             self._due[deployment_id] = result.due_at
+        if result.deployment is not None and result.template is not None:
+            self._watch.add(result.deployment, result.template)
+            self._watched.set()
 
     def _done(self, deployment_id: str) -> Callable[[asyncio.Task[None]], None]:
         def done(task: asyncio.Task[None]) -> None:
             self._steps.pop(deployment_id, None)
             self._stepped.pop(deployment_id, asyncio.Event()).set()
             self._stir.set()
-            if not task.cancelled() and (error := task.exception()) is not None:
-                log.error("routes could not be refreshed", error=str(error))
 
         return done
 
     async def _look(self) -> None:
-        """Watch deployments at rest."""
+        """Look at deployments between their steps."""
+        self._watched.clear()
         for deployment_id in await self._watch.surprises():
             self.nudge(deployment_id)
-        await self._clock.sleep(self._settings.poll_seconds)
+        await self._wait(self._watched, max(_SHORTEST_LOOK_SECONDS, self._watch.seconds()))
+
+    async def _refresh(self) -> None:
+        """Tell that calls may go another way: once for many changes that come together."""
+        await self._changed.wait()
+        self._changed.clear()
+        await self._on_change()
+        await self._clock.sleep(_SHORTEST_LOOK_SECONDS)
 
     async def _end_orphans(self) -> None:
         """Stop workers of deployments that the store does not know."""

@@ -35,6 +35,8 @@ class Policy:
     """How long a worker that is stopped may take to end by itself."""
     steady_seconds: float = 10
     """How often a deployment at rest is planned anew, without any hint."""
+    moving_seconds: float = 1
+    """The same while workers are on their way or drain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,11 +307,13 @@ class _Draft:
     def due_at(self) -> datetime:
         """Soon while something moves, rarely at rest."""
         waits = [self.policy.steady_seconds]
-        waits += [_look_again((self.now - row.created_at).total_seconds()) for row in self.current(*COMING)]
+        if self.current(*COMING):
+            waits.append(self.policy.moving_seconds)
         for row in self.rows.values():
             if row.phase is Phase.DRAINING:
                 drained = (self.now - (row.draining_since or self.now)).total_seconds()
-                waits.append(max(0.1, min(self.policy.settle_seconds, self.policy.drain_seconds) - drained))
+                settled_in = min(self.policy.settle_seconds, self.policy.drain_seconds) - drained
+                waits.append(settled_in if settled_in > 0 else self.policy.moving_seconds / 2)
         at = next_try(self.observed, self.policy)
         if at is not None and len(self.current(*COMING, Phase.READY)) < self.wanted():
             waits.append(max(0.0, (at - self.now).total_seconds()))
@@ -327,11 +331,6 @@ def _counted(observed: Observed, failed: Worker, now: datetime, policy: Policy) 
     lasted = (now - failed.ready_at).total_seconds()
     crashes = 1 if lasted >= policy.backoff_seconds else observed.crashes + 1
     return replace(observed, crashes=crashes, failed_at=now)
-
-
-def _look_again(age: float) -> float:
-    """Seconds until a worker on its way is looked at again: a tenth of its age, from 50 to 250 ms."""
-    return min(0.25, max(0.05, age / 10))
 
 
 def with_launch_failure(plan: Plan, worker_id: str, reason: str, now: datetime, policy: Policy) -> Plan:

@@ -98,7 +98,8 @@ class LocalLauncher:
             home.path.mkdir(parents=True, exist_ok=True)
             with _locked(home.path, wait=True):
                 if home.process() is None:
-                    _kill_all_of(spec.worker_id, None)  # a server may have died right after starting it
+                    if home.record() is not None:
+                        _kill_all_of(spec.worker_id, None)  # a server may have died right after starting it
                     self._spawn(home, spec)
         except OSError as error:
             raise LaunchError(_launch_words(error, home.path)) from error
