@@ -119,6 +119,8 @@ class OnnxEncoder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._parameters.threads or cpu_count()
         options.inter_op_num_threads = 1
+        # Threads that wait by spinning take half of what they win from the processes beside this one.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
