@@ -1,5 +1,6 @@
 """Column types that mean the same on SQLite and PostgreSQL."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,9 +11,42 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-Name = String().with_variant(String(collation="C"), "postgresql")
-Prose = Text().with_variant(Text(collation="C"), "postgresql")
+
+def _checked(value: str | None) -> str | None:
+    if value is not None and "\0" in value:
+        raise UnicodeError("text with NUL")
+    return value
+
+
+class _String(String):
+    """Refuses what PostgreSQL refuses by itself."""
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:
+        return _checked
+
+
+class _Text(Text):
+    """Refuses what PostgreSQL refuses by itself."""
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:
+        return _checked
+
+
+Name = _String().with_variant(String(collation="C"), "postgresql")
+Prose = _Text().with_variant(Text(collation="C"), "postgresql")
 """Text, short and long, that sorts by code point on both databases."""
+
+
+class Words(TypeDecorator[str]):
+    """What a process said: characters that no database holds are replaced, so that it can always be written down."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
 def to_microseconds(at: datetime) -> int:

@@ -11,11 +11,10 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    Text,
     UniqueConstraint,
 )
 
-from modelyard.store.columns import Instant, Json, Name, Prose
+from modelyard.store.columns import Instant, Json, Name, Prose, Words
 
 metadata = MetaData(
     naming_convention={
@@ -142,7 +141,7 @@ deployments = Table(
     Column("failures", Integer, nullable=False),
     Column("crashes", Integer, nullable=False),
     Column("failed_at", Instant),
-    Column("reason", Text),
+    Column("reason", Words),
     Column("demanded_at", Instant),
     Column("status", Name, nullable=False),
     # the lease
@@ -163,7 +162,7 @@ workers = Table(
     Column("created_at", Instant, nullable=False),
     Column("phase", Name, nullable=False),
     Column("address", String),
-    Column("detail", Text),
+    Column("detail", Words),
     Column("ready_at", Instant),
     Column("draining_since", Instant),
 )
@@ -176,7 +175,7 @@ events = Table(
     Column("deployment_id", Name, nullable=False, index=True),
     Column("at", Instant, nullable=False),
     Column("kind", Name, nullable=False),
-    Column("message", Text, nullable=False),
+    Column("message", Words, nullable=False),
 )
 
 usage = Table(
