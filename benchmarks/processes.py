@@ -27,9 +27,7 @@ def in_a_network_of_its_own() -> None:
     user = [] if os.getuid() == 0 else ["--map-root-user"]
     script = 'ip link set lo up && exec "$@"'
     os.environ[INSIDE] = "1"
-    os.execv(
-        unshare, ["unshare", "--net", *user, "sh", "-c", script, "sh", sys.executable, *sys.argv]
-    )
+    os.execv(unshare, ["unshare", "--net", *user, "sh", "-c", script, "sh", sys.executable, *sys.argv])
 
 
 def free_port() -> int:

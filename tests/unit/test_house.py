@@ -15,8 +15,8 @@ FORBIDDEN_WORDS = ("Manager", "Helper", "Utils", "Impl", "Util")
 EXCEPTIONS: dict[str, str] = {}
 
 
-def sources() -> Iterator[Path]:
-    return (path for path in SOURCE.rglob("*.py") if "migrations" not in path.parts)
+def sources() -> list[Path]:
+    return sorted(path for path in SOURCE.rglob("*.py") if "migrations" not in path.parts)
 
 
 def functions(path: Path) -> Iterator[tuple[str, int]]:

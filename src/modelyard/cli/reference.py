@@ -17,8 +17,8 @@ from modelyard.settings import Settings
 _SETTINGS_HEAD = """# Settings
 
 Every setting can be given as an environment variable, or as a key of `modelyard.toml` in the working directory (or the
-file that `MODELYARD_CONFIG_FILE` names); those of the first table also as options of `modelyard serve`. Options win over
-variables, variables over the file. `modelyard settings` prints what is in effect, and where it came from.
+file that `MODELYARD_CONFIG_FILE` names); those of the first table also as options of `modelyard serve`. Options win
+over variables, variables over the file. `modelyard settings` prints what is in effect, and where it came from.
 
 ```toml
 port = 9000
@@ -60,9 +60,9 @@ def _default(where: tuple[str, ...], value: Any) -> str:
 
 _CLI_HEAD = """# Commands
 
-`make install` puts the `modelyard` command into `.venv/bin`. All commands but `serve`, `settings`, `pull` and `db` talk to
-a running server: at `MODELYARD_URL` (default `http://127.0.0.1:8080`), with the key in `MODELYARD_API_KEY`, or the
-administrator's in the data directory.
+`make install` puts the `modelyard` command into `.venv/bin`. All but `serve`, `settings`, `pull` and `db` talk to
+a running server: the one that `--url` or `MODELYARD_URL` names, else the host and port of the settings, with the key in
+`MODELYARD_API_KEY`, else the administrator's in the data directory.
 """
 
 
@@ -75,7 +75,7 @@ def cli_page() -> str:
         lines += [f"## modelyard {' '.join(path)}", "", " ".join((command.help or "").split()), ""]
         arguments = [p for p in command.params if p.param_type_name == "argument"]
         options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
-        usage = " ".join([*path, *(f"{p.human_readable_name}" for p in arguments)])
+        usage = " ".join([*path, *((p.metavar or p.name or "").upper() for p in arguments)])
         lines += ["```sh", f"modelyard {usage}{' [OPTIONS]' if options else ''}", "```", ""]
         if options:
             lines += ["| Option | What it does |", "|---|---|"]

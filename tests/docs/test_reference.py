@@ -1,0 +1,76 @@
+"""The reference pages say what the code says, and nothing else."""
+
+import ast
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from modelyard.cli import reference
+from modelyard.cli.app import app
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+RENEW = "run scripts/make-reference"
+
+
+def codes_in_the_source() -> set[str]:
+    """Every error code that is raised anywhere: ``code="…"`` in a call, and the classes' own."""
+    found = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.keyword(arg="code", value=ast.Constant(value=str(code))):
+                    found.add(code)
+                case ast.Assign(targets=[ast.Name(id="code")], value=ast.Constant(value=str(code))):
+                    found.add(code)
+                case ast.AnnAssign(target=ast.Name(id="code"), value=ast.Constant(value=str(code))):
+                    found.add(code)
+                case ast.keyword(arg="code", value=ast.Name(id=name)) if name.isupper():
+                    found.add(name.lower())  # a constant that is called as the code is
+    return found
+
+
+def test_every_error_code_is_described_and_none_that_does_not_exist() -> None:
+    page = (DOCS / "reference" / "errors.md").read_text()
+    first_cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    described = {code for cell in first_cells for code in re.findall(r"`([a-z_]+)`", cell)}
+    missing = codes_in_the_source() - described
+    invented = described - codes_in_the_source()
+    assert not missing
+    assert not invented
+
+
+def test_the_settings_page_is_made_from_the_settings() -> None:
+    assert (DOCS / "reference" / "settings.md").read_text() == reference.settings_page(), RENEW
+
+
+def test_the_commands_page_is_made_from_the_commands() -> None:
+    assert (DOCS / "reference" / "cli.md").read_text() == reference.cli_page(), RENEW
+
+
+def pages() -> list[Path]:
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md", *sorted(DOCS.rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_settings_that_are_mentioned_exist(page: Path) -> None:
+    known = set(re.findall(r"`(MODELYARD_\w+)`", reference.settings_page()))
+    known |= {"MODELYARD_CONFIG_FILE", "MODELYARD_URL", "MODELYARD_API_KEY"}
+    mentioned = set(re.findall(r"\bMODELYARD_[A-Z_]*[A-Z]\b", page.read_text()))
+    assert not {name for name in mentioned if name not in known and not name.startswith("MODELYARD_TEST_")}
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_that_are_mentioned_exist(page: Path) -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    for name in re.findall(r"(?:`|\.venv/bin/)modelyard ([a-z]+)", page.read_text()):
+        assert name in commands
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_python_in_the_pages_is_python(page: Path) -> None:
+    for block in re.findall(r"^ *```python\n(.*?)^ *```", page.read_text(), re.DOTALL | re.MULTILINE):
+        compile(textwrap.dedent(block), str(page), "exec")
