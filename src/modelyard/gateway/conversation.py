@@ -1,71 +1,93 @@
-"""Making a conversation fit: when to count, what to send instead, and templates that calls bring along."""
+"""From a text request to what goes to one worker: fitting its context window, applying a template that the
+call brought along, and asking in the way that lets the worker stop when nobody waits any more."""
+
+from collections.abc import Awaitable
 
 import msgspec
 
 from modelyard.domain.history import CONTEXT_LENGTH_EXCEEDED, Trimmed, surely_fits, trim, turns
-from modelyard.domain.inference import ChatRequest
+from modelyard.domain.inference import ChatRequest, TextRequest
 from modelyard.domain.routes import Endpoint
 from modelyard.errors import InvalidRequest
 from modelyard.gateway.adapters.openai import OpenAIAdapter
 from modelyard.gateway.adapters.sgp import SgpAdapter
 from modelyard.gateway.adapters.wire import WireRequest, unsupported
 from modelyard.gateway.metering import Call
-from modelyard.gateway.tokens import Dialect, TokenCounter
+from modelyard.gateway.tokens import Dialect, TokenCounter, Tongue
 
 Adapters = OpenAIAdapter | SgpAdapter
 
 
-class Conversation:
-    """A chat that needs its worker's help before it can be sent."""
+class TextCall:
+    """One text request on its way. `prepare` may be asked again for another worker."""
 
     def __init__(
-        self,
-        counter: TokenCounter,
-        call: Call,
-        request: ChatRequest,
-        adapter: Adapters,
-        window: int | None,
+        self, counter: TokenCounter, call: Call, request: TextRequest, adapter: Adapters, *, counted: bool
     ) -> None:
         self._counter = counter
         self._call = call
         self._request = request
         self._adapter = adapter
-        self._window = window
-        self._ready: WireRequest | None = None
+        self._counted = counted
+        self._trimmed: Trimmed | None = None
+        templated = request.chat_template is not None and isinstance(adapter, OpenAIAdapter)
+        self._plain = not counted and not templated
 
-    async def prepare(self, endpoint: Endpoint) -> WireRequest:
-        """What to send to ``endpoint``; worked out once, with its tokenizer."""
-        if self._ready is None:
-            self._ready = await self._prepared(endpoint)
-        return self._ready
+    def prepare(self, endpoint: Endpoint) -> WireRequest | Awaitable[WireRequest]:
+        """What to send to ``endpoint``. Waits only where that worker has to be asked something first."""
+        if not self._plain:
+            return self._prepared(endpoint)
+        if self._request.stream or isinstance(self._adapter, SgpAdapter):
+            return self._encoded(self._request)
+        tongue = self._counter.known(endpoint)
+        if tongue is None:
+            return self._prepared(endpoint)
+        return self._encoded(_stoppable(self._request, tongue))
+
+    def recovered(self, error: InvalidRequest) -> "TextCall | None":
+        """Another way to send what a worker found too long, if there is one: the estimate was too low then."""
+        request = self._request
+        if error.code != CONTEXT_LENGTH_EXCEEDED or self._counted or self._call.route.context_window is None:
+            return None
+        if not isinstance(request, ChatRequest) or len(turns(request.messages)) < 2:
+            return None
+        return TextCall(self._counter, self._call, request, self._adapter, counted=True)
 
     async def _prepared(self, endpoint: Endpoint) -> WireRequest:
         request = self._request
-        if self._window is not None:
-            trimmed = await self._trimmed(endpoint, self._window)
-            self._call.dropped_messages = trimmed.dropped
-            self._call.counted_prompt = trimmed.tokens
-            if trimmed.dropped:
-                request = msgspec.structs.replace(request, messages=trimmed.messages)
-        if request.chat_template is not None and isinstance(self._adapter, OpenAIAdapter):
-            prompt = await self._rendered(endpoint, request)
+        if isinstance(request, ChatRequest) and self._counted:
+            if self._trimmed is None:
+                self._trimmed = await self._fitted(endpoint, request)
+            if self._trimmed.dropped:
+                request = msgspec.structs.replace(request, messages=self._trimmed.messages)
+        if isinstance(self._adapter, SgpAdapter):
+            return self._encoded(request)
+        tongue = await self._counter.tongue(endpoint)
+        request = _stoppable(request, tongue)
+        if isinstance(request, ChatRequest) and request.chat_template is not None:
+            prompt = await self._rendered(tongue, request)
             if prompt is not None:
                 return self._adapter.encode_rendered(request, prompt)
-        return self._adapter.encode_chat(request, self._call.route)
+        return self._encoded(request)
 
-    async def _trimmed(self, endpoint: Endpoint, window: int) -> Trimmed:
-        search = trim(self._request.messages, window, self._request.max_tokens)
+    async def _fitted(self, endpoint: Endpoint, request: ChatRequest) -> Trimmed:
+        window = self._call.route.context_window
+        assert window is not None
+        search = trim(request.messages, window, request.max_tokens)
         messages = next(search)
         while True:
-            count, _ = await self._counter.count(endpoint, self._request, messages)
+            count = await self._counter.count(endpoint, request, messages)
             try:
                 messages = search.send(count)
             except StopIteration as done:
                 trimmed: Trimmed = done.value
+                self._call.dropped_messages = trimmed.dropped
+                self._call.counted_prompt = trimmed.tokens
                 return trimmed
 
-    async def _rendered(self, endpoint: Endpoint, request: ChatRequest) -> str | None:
-        tongue = await self._counter.tongue(endpoint)
+    async def _rendered(self, tongue: Tongue, request: ChatRequest) -> str | None:
+        if tongue.dialect is Dialect.MESSAGES:
+            return None
         if tongue.dialect is Dialect.NONE:
             raise unsupported(
                 "chat_template",
@@ -73,26 +95,27 @@ class Conversation:
             )
         if any(not isinstance(message.content, str) for message in request.messages):
             raise unsupported("chat_template", "this model's server takes no chat template together with content parts")
-        return await self._counter.rendered(endpoint, request)
+        return await self._counter.rendered(tongue, request)
+
+    def _encoded(self, request: TextRequest) -> WireRequest:
+        if isinstance(request, ChatRequest):
+            return self._adapter.encode_chat(request, self._call.route)
+        return self._adapter.encode_completion(request, self._call.route)
 
 
-class Conversations:
-    def __init__(self, counter: TokenCounter) -> None:
-        self._counter = counter
+def begin(counter: TokenCounter, call: Call, request: TextRequest, adapter: Adapters) -> TextCall:
+    """Decide whether ``request`` has to be counted; for most that is clear at a glance."""
+    window = call.route.context_window
+    counted = (
+        window is not None
+        and isinstance(request, ChatRequest)
+        and not surely_fits(request.messages, window, request.max_tokens)
+    )
+    return TextCall(counter, call, request, adapter, counted=counted)
 
-    def begin(self, call: Call, request: ChatRequest, adapter: Adapters) -> Conversation | None:
-        """None where the request may be sent as it is, which is the common case and costs next to nothing."""
-        window = call.route.context_window
-        counted = window is not None and not surely_fits(request.messages, window, request.max_tokens)
-        if not counted and (request.chat_template is None or isinstance(adapter, SgpAdapter)):
-            return None
-        return Conversation(self._counter, call, request, adapter, window if counted else None)
 
-    def recover(
-        self, call: Call, request: ChatRequest, adapter: Adapters, error: InvalidRequest
-    ) -> Conversation | None:
-        """Another way to send what the worker found too long, if there is one."""
-        window = call.route.context_window
-        if error.code != CONTEXT_LENGTH_EXCEEDED or window is None or len(turns(request.messages)) < 2:
-            return None
-        return Conversation(self._counter, call, request, adapter, window)
+def _stoppable(request: TextRequest, tongue: Tongue) -> TextRequest:
+    """llama.cpp's server notices that its client left only while it streams, so it is always asked to."""
+    if tongue.dialect is Dialect.LLAMA_CPP and not request.stream:
+        return msgspec.structs.replace(request, stream=True)
+    return request

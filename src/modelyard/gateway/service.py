@@ -35,7 +35,8 @@ from modelyard.gateway.adapters.sgp import SgpAdapter
 from modelyard.gateway.adapters.wire import WireRequest
 from modelyard.gateway.balancer import Balancer, Lease
 from modelyard.gateway.chat_templates import TemplateProcess
-from modelyard.gateway.conversation import Adapters, Conversations
+from modelyard.gateway.conversation import Adapters, begin
+from modelyard.gateway.folding import fold_chat, fold_completion
 from modelyard.gateway.metering import Call
 from modelyard.gateway.ports import RouteSource, UsageSink, Waker
 from modelyard.gateway.resolving import paying_account, resolve
@@ -78,7 +79,7 @@ class Gateway:
         self._upstream = Upstream(settings)
         self._balancer = Balancer(routes, waker, clock, settings)
         self._templates = TemplateProcess()
-        self._conversations = Conversations(TokenCounter(self._upstream, self._templates))
+        self._counter = TokenCounter(self._upstream, self._templates)
         self._adapters: dict[EndpointProtocol, Adapters] = {
             EndpointProtocol.VLLM: OpenAIAdapter(),
             EndpointProtocol.SGP: SgpAdapter(),
@@ -113,11 +114,12 @@ class Gateway:
     async def chat(self, call: Call, request: ChatRequest) -> ChatResult:
         adapter = self._adapter(call.route)
         call.request = request
-        lease, answer = await self._open_chat(call, request, adapter)
+        lease, answer = await self._open_text(call, request, adapter)
         try:
-            result = adapter.decode_chat(request, await answer.read())
+            streamed, body = answer.is_stream, await answer.read()
         finally:
             lease.release()
+        result = fold_chat(adapter.stream_decoder(request), body) if streamed else adapter.decode_chat(request, body)
         call.estimated_response = estimate_text(result.message.content) if result.response_tokens is None else 0
         call.count(result.prompt_tokens, result.response_tokens)
         return result
@@ -183,26 +185,24 @@ class Gateway:
             raise InvalidRequest.at("path", "id", msg=msg, code="unsupported_protocol")
         return adapter
 
-    async def _open_chat(self, call: Call, request: ChatRequest, adapter: Adapters) -> tuple[Lease, Answer]:
-        conversation = self._conversations.begin(call, request, adapter)
-        if conversation is None:
-            wire = adapter.encode_chat(request, call.route)
-            try:
-                return await self._open(call, lambda _: wire, adapter)
-            except InvalidRequest as error:
-                # The estimate was too low, or the window is not known: the worker's own word counts.
-                conversation = self._conversations.recover(call, request, adapter, error)
-                if conversation is None:
-                    raise
-        return await self._open(call, conversation.prepare, adapter)
+    async def _open_text(self, call: Call, request: TextRequest, adapter: Adapters) -> tuple[Lease, Answer]:
+        text = begin(self._counter, call, request, adapter)
+        try:
+            return await self._open(call, text.prepare, adapter)
+        except InvalidRequest as error:
+            if (shorter := text.recovered(error)) is None:
+                raise
+        return await self._open(call, shorter.prepare, adapter)
 
     async def _complete_one(self, call: Call, request: CompletionRequest, adapter: Adapters) -> CompletionResult:
-        wire = adapter.encode_completion(request, call.route)
-        lease, answer = await self._open(call, lambda _: wire, adapter)
+        lease, answer = await self._open_text(call, request, adapter)
         try:
-            return adapter.decode_completion(request, await answer.read())
+            streamed, body = answer.is_stream, await answer.read()
         finally:
             lease.release()
+        if streamed:
+            return fold_completion(adapter.stream_decoder(request), body, request.prompts[0])
+        return adapter.decode_completion(request, body)
 
     async def _complete_each(self, call: Call, request: CompletionRequest, adapter: Adapters) -> CompletionResult:
         parts = [msgspec.structs.replace(request, prompts=[prompt]) for prompt in request.prompts]
@@ -222,11 +222,7 @@ class Gateway:
         return whole
 
     async def _stream(self, call: Call, request: TextRequest, adapter: Adapters) -> AsyncGenerator[list[Chunk], None]:
-        if isinstance(request, ChatRequest):
-            lease, answer = await self._open_chat(call, request, adapter)
-        else:
-            wire = adapter.encode_completion(request, call.route)
-            lease, answer = await self._open(call, lambda _: wire, adapter)
+        lease, answer = await self._open_text(call, request, adapter)
         try:
             decoder = adapter.stream_decoder(request)
             async with contextlib.aclosing(answer.pieces()) as pieces:

@@ -68,6 +68,10 @@ class TokenCounter:
         self._templates = templates
         self._tongues: OrderedDict[str, Tongue] = OrderedDict()
 
+    def known(self, endpoint: Endpoint) -> Tongue | None:
+        """How the worker at ``endpoint`` counts, if it was asked before."""
+        return self._tongues.get(endpoint.worker_id)
+
     async def tongue(self, endpoint: Endpoint) -> Tongue:
         """How the worker at ``endpoint`` counts."""
         known = self._tongues.get(endpoint.worker_id)
@@ -77,29 +81,25 @@ class TokenCounter:
                 self._tongues.popitem(last=False)
         return known
 
-    async def count(self, endpoint: Endpoint, request: ChatRequest, messages: list[Message]) -> tuple[int, bool]:
-        """Tokens of ``messages`` under ``request``'s template settings, and whether the count is exact."""
+    async def count(self, endpoint: Endpoint, request: ChatRequest, messages: list[Message]) -> int:
+        """Tokens of ``messages`` under ``request``'s template settings: exact, but for images, and for workers
+        that cannot count."""
         tongue = await self.tongue(endpoint)
-        images = image_tokens(messages)
         if tongue.dialect is Dialect.NONE:
-            return estimate(messages), False
+            return estimate(messages)
         plain = [_plain(message) for message in messages]
+        images = image_tokens(messages)
         if tongue.dialect is Dialect.LLAMA_CPP:
             prompt = await self._applied(endpoint, tongue, request, plain)
-            return await self._tokenized(endpoint, prompt) + images, not images
+            return await self._tokenized(endpoint, prompt) + images
         body: dict[str, Any] = {"messages": plain, "add_generation_prompt": True}
         body |= _template_settings(request)
         answer = decoded(_tokens, await self._post(endpoint, "/tokenize", body))
-        return _length(answer) + images, not images
+        return _length(answer) + images
 
-    async def rendered(self, endpoint: Endpoint, request: ChatRequest) -> str | None:
-        """The prompt that ``request``'s own chat template makes, where the worker cannot apply it by itself;
-        None where it can."""
-        tongue = await self.tongue(endpoint)
-        if tongue.dialect is not Dialect.LLAMA_CPP or request.chat_template is None:
-            return None
-        messages = [_plain(message) for message in request.messages]
-        return await self._render(tongue, request, messages)
+    async def rendered(self, tongue: Tongue, request: ChatRequest) -> str:
+        """The prompt that ``request``'s own chat template makes of its messages."""
+        return await self._render(tongue, request, [_plain(message) for message in request.messages])
 
     async def _applied(
         self, endpoint: Endpoint, tongue: Tongue, request: ChatRequest, messages: list[dict[str, Any]]

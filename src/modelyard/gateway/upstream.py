@@ -37,6 +37,12 @@ class Answer:
         assert self._connection is not None
         return self._connection.headers.get(b"content-type", b"application/octet-stream").decode("latin-1")
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether the body is an event stream."""
+        assert self._connection is not None
+        return self._connection.headers.get(b"content-type", b"").startswith(b"text/event-stream")
+
     async def read(self) -> bytes:
         """The whole body."""
         assert self._connection is not None

@@ -51,5 +51,9 @@ def _parse(block: bytes) -> Event | None:
             data.append(value)
         elif field == b"event":
             name = value
+        elif field == b"error":
+            # llama.cpp's server reports errors in a field of its own.
+            name = b"error"
+            data.append(value)
     joined = b"\n".join(data)
     return (name, joined) if joined else None

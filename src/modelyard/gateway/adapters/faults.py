@@ -18,10 +18,11 @@ _CONTEXT_WORDS = ("exceed_context_size", "context_length_exceeded", "maximum con
 
 
 def decode_error(status: int, body: bytes) -> ModelyardError:
-    """The error behind a worker's answer of ``status``, in its own words."""
+    """The error behind a worker's answer of ``status``, in its own words. A chat template that raises refuses the
+    conversation; llama.cpp calls that an error of the server's."""
     fault = _fault(body)
     text = _message(fault) or _plain(body) or "no explanation"
-    if status in (400, 413, 422, 501):
+    if status in (400, 413, 422, 501) or "jinja exception" in text.lower():
         return _refused(fault, text)
     if status in (429, 503):
         return Unavailable(f"The worker cannot take the call now: {text}", code="worker_busy", retry_after=1)
@@ -33,12 +34,12 @@ def decode_error(status: int, body: bytes) -> ModelyardError:
     return UpstreamError(f"The worker answered with status {status}: {text}")
 
 
-def stream_error(fault: Any) -> ModelyardError:
+def stream_error(payload: bytes) -> ModelyardError:
     """The error in an event of a stream; a status stands in its ``code`` where there is one."""
+    fault = _fault(payload)
     inner = fault.get("error", fault) if isinstance(fault, dict) else fault
     status = inner.get("code") if isinstance(inner, dict) else None
-    body = msgspec.json.encode(fault)
-    return decode_error(status if isinstance(status, int) and 400 <= status < 600 else 500, body)
+    return decode_error(status if isinstance(status, int) and 400 <= status < 600 else 500, payload)
 
 
 def _fault(body: bytes) -> Any:

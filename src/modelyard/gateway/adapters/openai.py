@@ -166,14 +166,16 @@ class OpenAIStream:
         return chunks
 
     def _take(self, name: bytes, payload: bytes, chunks: list[Chunk]) -> None:
-        if self._done:
+        if self._done or payload == b"null":  # with which llama.cpp begins a stream of several prompts
             return
         if payload == b"[DONE]":
             self._finish(chunks)
             return
+        if name == b"error":
+            raise stream_error(payload)
         event = decoded(_text_event, payload)
-        if event.error is not None or name == b"error":
-            raise stream_error(msgspec.json.decode(payload))
+        if event.error is not None:
+            raise stream_error(payload)
         if event.usage is not None:
             self._usage = event.usage
         for choice in event.choices:

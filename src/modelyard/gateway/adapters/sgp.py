@@ -135,9 +135,11 @@ class SgpStream:
         if payload == b"[DONE]":
             self._finish(chunks)
             return
+        if name == b"error":
+            raise stream_error(payload)
         event = decoded(_event, payload)
-        if event.error is not None or name == b"error":
-            raise stream_error(msgspec.json.decode(payload))
+        if event.error is not None:
+            raise stream_error(payload)
         text = _piece(event)
         if text or event.logprobs or event.reasoning:
             chunks.append(Chunk(text, event.logprobs, reasoning=event.reasoning or ""))

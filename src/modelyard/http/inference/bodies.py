@@ -82,10 +82,8 @@ def check_verb(route: Route, verb: Verb) -> None:
     if verb is Verb.EXECUTE or route.model_type in _ALLOWED[verb]:
         return
     right = _VERB_OF.get(route.model_type)
-    name = route.deployment_id
-    path = (
-        f"/v4/models/{name}/{_PATH_OF[right]}" if right else f"/v4/models/{route.model_id}/deployments/{name}/execute"
-    )
+    deployment = route.deployment_id
+    path = f"{deployment}/{_PATH_OF[right]}" if right else f"{route.model_id}/deployments/{deployment}/execute"
     msg = f"'{route.deployment_name}' is a {route.model_type} model; call POST /v4/models/{path}"
     raise InvalidRequest.at("path", "id", msg=msg, type="wrong_verb", code="wrong_verb")
 
