@@ -25,6 +25,9 @@ from modelyard.errors import EngineError
 _PROMPT_BATCH = 512
 """Tokens of a prompt that are read in one go: a cancelled request stops at the next border."""
 
+_WARNINGS = 2
+"""llama.cpp's log level: the next one writes eight lines for each request."""
+
 _SPARE_HTTP_THREADS = 32
 """Each open connection holds one of the server's threads, idle ones and health probes too."""
 
@@ -98,6 +101,7 @@ class LlamaCpp:
         given.fit_params = False  # a context smaller than asked for would surprise everyone
         given.endpoint_slots = given.endpoint_metrics = True
         given.ui = False
+        given.verbosity = _WARNINGS
         return given
 
 

@@ -4,7 +4,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -18,7 +18,8 @@ def captured_stderr(keep: int = 200) -> Iterator[deque[str]]:
     def copy() -> None:
         rest = b""
         while data := os.read(reader, 65536):
-            os.write(original, data)
+            with suppress(OSError):  # whoever read our standard error may be gone; the library must not block
+                os.write(original, data)
             *whole, rest = (rest + data).split(b"\n")
             lines.extend(line.decode("utf-8", "replace") for line in whole)
         if rest:

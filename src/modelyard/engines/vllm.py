@@ -45,7 +45,9 @@ class Vllm:
         health = f"http://{host}:{port}/health"
         while not _answers(health):
             if (code := self._process.poll()) is not None:
-                raise EngineError(f"vLLM ended with code {code} while it loaded {self._model.name}: {self._reason()}")
+                how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+                hint = "This build of vLLM does not fit the machine's processor." if code == -signal.SIGILL else None
+                raise EngineError(f"vLLM {how} while it loaded {self._model.name}: {self._reason()}", hint=hint)
             time.sleep(0.2)
 
     def exit_code(self) -> int | None:
@@ -87,7 +89,7 @@ class Vllm:
         """The last line that names an error; vLLM ends in a traceback whose last line may be another's."""
         lines = [line for line in self._lines if line.strip()]
         named = [line for line in lines if "Error" in line and "Engine core initialization failed" not in line]
-        return (named or lines or ["it said nothing"])[-1].strip()
+        return (named or lines or ["it said nothing."])[-1].strip()
 
 
 def _command() -> list[str]:

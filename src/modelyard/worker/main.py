@@ -6,29 +6,25 @@ on standard error and its status file's ``detail``, and its exit code is not 0. 
 server that started it still lives: the next one finds it again.
 """
 
-import asyncio
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 import structlog
-import uvicorn
 
 from modelyard import logs
 from modelyard.domain.deployments import Phase
 from modelyard.engines import registry
-from modelyard.engines.base import Engine, ServerEngine
+from modelyard.engines.base import ServerEngine
 from modelyard.errors import ConfigurationError, EngineError, LaunchError, ModelyardError
 from modelyard.settings import LoggingSettings
 from modelyard.weights.cache import WeightCache
 from modelyard.worker import config as configuration
-from modelyard.worker.app import make_app
 from modelyard.worker.config import WorkerConfig
 from modelyard.worker.status import StatusFile
 from modelyard.worker.weights import WatchedWeights
@@ -64,7 +60,8 @@ def run(environ: Mapping[str, str]) -> int:
 def _last_words(status: StatusFile, words: str, code: int) -> int:
     line = " ".join(words.split())
     status.write(Phase.EXITED, line)
-    print(line, file=sys.stderr, flush=True)
+    with suppress(OSError):  # nobody reads it any more
+        print(line, file=sys.stderr, flush=True)
     return code
 
 
@@ -73,6 +70,8 @@ class _Stop:
 
     def __init__(self, status: StatusFile) -> None:
         self.serving = False
+        self.abandon: Callable[[], None] = lambda: None
+        """What to clean up when there is nothing to finish."""
         self._asked = False
         self._then: Callable[[], object] | None = None
         self._status = status
@@ -102,6 +101,7 @@ class _Stop:
     def _on_signal(self, number: int, frame: object) -> None:
         if self._asked or not self.serving:
             self._status.write(Phase.EXITED, "stopped")
+            self.abandon()
             os._exit(128 + number if self._asked else 0)
         self._asked = True
         self._queue.put(None)
@@ -109,28 +109,36 @@ class _Stop:
             self._then()
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals alone: uvicorn would end the process by the signal that asked it to finish."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def _serve(config: WorkerConfig, status: StatusFile, stop: _Stop) -> None:
     weights = WatchedWeights(WeightCache(config.weights_dir, config.weights), status)
     engine = registry.make(config.engine, config.model_type, config.parameters, weights)
+    stop.abandon = engine.close
+
+    def announce() -> None:
+        stop.serving = True
+        status.write(Phase.READY)
+        log.info("serving", engine=config.engine, address=f"{config.host}:{config.port}")
+
     listener = _listener(config)
     try:
         with ThreadPoolExecutor(1, thread_name_prefix="engine") as engine_thread:
-            # Loading on a thread of its own leaves this one free to be told to stop.
-            engine_thread.submit(engine.load).result()
-            status.write(Phase.LOADING, "starting to listen")
+            # Loading on a thread of its own leaves this one free: to be told to stop, to import the web server.
+            loaded = engine_thread.submit(engine.load)
             if isinstance(engine, ServerEngine):
+                loaded.result()
                 listener.close()
-                _serve_itself(config, engine, status, stop)
+                engine_thread.submit(engine.serve, config.host, config.port).result()
+                stop.install()
+                announce()
+                _watch(engine, stop)
             else:
-                _serve_app(config, engine, engine_thread, listener, status, stop)
+                from modelyard.worker.app import make_app
+                from modelyard.worker.serving import serve
+
+                loaded.result()
+                stop.install()
+                app = make_app(config, engine, engine_thread)
+                serve(app, listener, on_listening=announce, on_stop=stop.then)
             engine_thread.submit(engine.close).result()
     finally:
         listener.close()
@@ -153,12 +161,8 @@ def _listener(config: WorkerConfig) -> socket.socket:
     return listener
 
 
-def _serve_itself(config: WorkerConfig, engine: ServerEngine, status: StatusFile, stop: _Stop) -> None:
-    engine.serve(config.host, config.port)
-    stop.install()
-    stop.serving = True
-    status.write(Phase.READY)
-    log.info("serving", engine=config.engine, address=f"{config.host}:{config.port}")
+def _watch(engine: ServerEngine, stop: _Stop) -> None:
+    """Wait for the signal, then for the requests under way."""
     while not stop.wait(1):
         code = engine.exit_code()
         if code is not None:
@@ -166,52 +170,7 @@ def _serve_itself(config: WorkerConfig, engine: ServerEngine, status: StatusFile
     engine.drain()
 
 
-def _serve_app(
-    config: WorkerConfig,
-    engine: Engine,
-    engine_thread: ThreadPoolExecutor,
-    listener: socket.socket,
-    status: StatusFile,
-    stop: _Stop,
-) -> None:
-    server = _Server(
-        uvicorn.Config(
-            make_app(config, engine, engine_thread),
-            http="httptools",
-            loop="uvloop",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            timeout_keep_alive=75,
-            server_header=False,
-        )
-    )
-
-    async def serve() -> None:
-        loop = asyncio.get_running_loop()
-
-        def finish() -> None:
-            server.should_exit = True
-
-        async def announce() -> None:
-            while not server.started:  # noqa: ASYNC110  # uvicorn offers no event for it
-                await asyncio.sleep(0.002)
-            stop.serving = True
-            status.write(Phase.READY)
-            log.info("serving", engine=config.engine, address=f"{config.host}:{config.port}")
-
-        announced = asyncio.create_task(announce())
-        stop.then(partial(loop.call_soon_threadsafe, finish))
-        await server.serve(sockets=[listener])
-        announced.cancel()
-
-    stop.install()
-    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-        runner.run(serve())
-
-
 def main() -> None:
     code = run(os.environ)
-    sys.stdout.flush()
     # Not sys.exit: threads of engines' libraries must not hold up or crash the end.
     os._exit(code)

@@ -1,7 +1,13 @@
 """A worker's life, from its environment to its exit code."""
 
+import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -119,3 +125,41 @@ def test_a_client_that_goes_away_stops_the_generation(start_worker, http: httpx.
     assert http.post(f"{worker.url}/predict", json=short).json()["response_tokens"] == 1
     worker.terminate()
     assert worker.end()[0] == 0
+
+
+def test_it_outlives_the_process_that_started_it(http: httpx.Client, tmp_path: Path, unused_port: int) -> None:
+    status = tmp_path / "status.json"
+    environ = {
+        **os.environ,
+        "PORT": str(unused_port),
+        "MODELYARD_ENGINE": "fake",
+        "MODELYARD_MODEL_TYPE": "EMBEDDING",
+        "MODELYARD_WORKER_STATUS": str(status),
+    }
+    script = "import subprocess, sys; print(subprocess.Popen([sys.executable, '-m', 'modelyard.worker']).pid)"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    parent.wait()
+    parent.stdout.close()  # and nobody reads its log any more
+    parent.stderr.close()  # type: ignore[union-attr]
+    try:
+        wait_for_phase(status, "ready")
+        os.kill(pid, signal.SIGHUP)
+        assert http.post(f"http://127.0.0.1:{unused_port}/predict", json={"texts": ["a"]}).status_code == 200
+    finally:
+        os.kill(pid, signal.SIGTERM)
+    wait_for_phase(status, "exited")
+
+
+def wait_for_phase(status: Path, phase: str) -> None:
+    deadline = time.monotonic() + 60
+    while not status.exists() or json.loads(status.read_text())["phase"] != phase:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

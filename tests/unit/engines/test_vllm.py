@@ -16,6 +16,9 @@ STAND_IN = """#!{python}
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 arguments = sys.argv[1:]
+if "float32" in arguments:
+    import os, signal
+    os.kill(os.getpid(), signal.SIGILL)
 if "float16" in arguments:
     print("ValueError: bfloat16 or nothing", file=sys.stderr)
     print("RuntimeError: Engine core initialization failed.", file=sys.stderr)
@@ -78,4 +81,12 @@ def test_its_own_words_say_why_it_ended(weights: Weights, tmp_path: Path) -> Non
     vllm = engine(weights, tmp_path, dtype="float16")
     vllm.load()
     with pytest.raises(EngineError, match=r"code 3.*bfloat16 or nothing"):
+        vllm.serve("127.0.0.1", free_port())
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_build_for_another_processor_is_told(weights: Weights, tmp_path: Path) -> None:
+    vllm = engine(weights, tmp_path, dtype="float32")
+    vllm.load()
+    with pytest.raises(EngineError, match=r"ended by SIGILL.*does not fit the machine's processor"):
         vllm.serve("127.0.0.1", free_port())
