@@ -1,0 +1,109 @@
+"""The inference calls' part of /openapi.json, made from the very structs that decode and encode them."""
+
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from modelyard.domain.inference import EmbeddingRequest, RerankingRequest, RerankingResult
+from modelyard.http.inference.answers import CompletionAnswer
+from modelyard.http.inference.bodies import ChatBody, CompletionBody
+
+_REFERENCE = "#/components/schemas/{name}"
+_EMBEDDINGS = {
+    "type": "object",
+    "required": ["embeddings"],
+    "properties": {
+        "embeddings": {
+            "type": "array",
+            "description": "A [text, vector] for each text, in the order asked.",
+            "items": {"type": "array", "minItems": 2, "maxItems": 2},
+        },
+        "tokens_used": {"type": ["integer", "null"]},
+    },
+}
+_PROBLEM = {
+    "type": "object",
+    "required": ["detail", "code", "request_id"],
+    "properties": {
+        "detail": {
+            "description": "A sentence; for 422 a list of {loc, msg, type}.",
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}],
+        },
+        "code": {"type": "string", "description": "Stable, snake_case."},
+        "request_id": {"type": "string"},
+    },
+}
+_FAILURES = {
+    "400": "The body is not JSON.",
+    "401": "No key, or an unknown one.",
+    "403": "The key may not call this.",
+    "404": "Unknown, or not visible.",
+    "408": "The body did not arrive in time.",
+    "413": "The body is too large.",
+    "422": "A field is wrong; detail names it.",
+    "502": "The model's worker failed.",
+    "503": "No capacity now; Retry-After says when to come back.",
+    "504": "The model's worker was too slow.",
+}
+_SECURITY: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]
+
+
+@cache
+def openapi_paths() -> dict[str, Any]:
+    """``{"paths": …, "components": {"schemas": …}}``."""
+    kinds = (ChatBody, CompletionBody, EmbeddingRequest, RerankingRequest, CompletionAnswer, RerankingResult)
+    schemas, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
+    chat, completion, embedding, reranking, text, scores = schemas
+    anything: dict[str, Any] = {
+        "description": "The native request of the model's type; see the model's request_schema."
+    }
+    answer_anything: dict[str, Any] = {"description": "The native answer; see the model's response_schema."}
+    by_id = "/v4/models/{id}"
+    return {
+        "paths": {
+            f"{by_id}/chat-completions": _call("Chat", "chat_completions", chat, text, streams=True),
+            f"{by_id}/completions": _call("Complete a text", "completions", completion, text, streams=True),
+            f"{by_id}/embeddings": _call("Embed texts", "embeddings", embedding, _EMBEDDINGS),
+            f"{by_id}/rerankings": _call("Score chunks against a query", "rerankings", reranking, scores),
+            "/v4/models/{model_id}/deployments/{id}/execute": _call(
+                "Send a native request", "execute", anything, answer_anything, streams=True, names=("model_id", "id")
+            ),
+        },
+        "components": {"schemas": {**components, "Problem": _PROBLEM}},
+    }
+
+
+def _call(
+    summary: str,
+    operation: str,
+    body: dict[str, Any],
+    answer: dict[str, Any],
+    *,
+    streams: bool = False,
+    names: tuple[str, ...] = ("id",),
+) -> dict[str, Any]:
+    content: dict[str, Any] = {"application/json": {"schema": answer}}
+    if streams:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    problem = {"application/json": {"schema": {"$ref": _REFERENCE.format(name="Problem")}}}
+    selected = {"name": "x-selected-account-id", "in": "header", "required": False, "schema": {"type": "string"}}
+    return {
+        "post": {
+            "summary": summary,
+            "operationId": operation,
+            "tags": ["Inference"],
+            "security": _SECURITY,
+            "parameters": [*(_in_path(name) for name in names), selected],
+            "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+            "responses": {
+                "200": {"description": "The answer, or with stream=true its pieces.", "content": content},
+                **{status: {"description": text, "content": problem} for status, text in _FAILURES.items()},
+            },
+        }
+    }
+
+
+def _in_path(name: str) -> dict[str, Any]:
+    text = "A deployment's id or name, or a built-in model's name." if name == "id" else "The model's id."
+    return {"name": name, "in": "path", "required": True, "description": text, "schema": {"type": "string"}}
