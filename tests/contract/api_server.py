@@ -107,7 +107,7 @@ class PretendReconciler:
 
 def _settled(deployment: Deployment) -> tuple[Worker, Any]:
     target, now = deployment.target, SystemClock().now()
-    fails = bool(deployment.model_creation_parameters.get("fake_fail"))
+    fails = deployment.model_creation_parameters.get("fake_fail") == "load"
     worker = Worker(
         id=str(uuid4()),
         deployment_id=deployment.id,

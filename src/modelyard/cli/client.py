@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any
 
 import httpx
 import typer
 
+from modelyard.cli.settings import loaded
 from modelyard.errors import ModelyardError
-from modelyard.settings import Settings, load
+from modelyard.settings import Settings
 
 KEY_VARIABLE = "MODELYARD_API_KEY"
 URL_VARIABLE = "MODELYARD_URL"
@@ -19,6 +21,7 @@ Url = Annotated[
     str | None,
     typer.Option(help="The server's address; otherwise the host and port that the settings say.", envvar=URL_VARIABLE),
 ]
+DataDir = Annotated[Path | None, typer.Option(help="The server's data directory, where its key is kept.")]
 
 
 class ServerError(ModelyardError):
@@ -30,12 +33,12 @@ class ServerError(ModelyardError):
 class Server:
     """A server to ask, as a context. Errors are `ServerError`, in the server's own words."""
 
-    def __init__(self, url: str | None = None, *, settings: Settings | None = None) -> None:
-        self._settings = settings or load()
-        self.url = (url or _url(self._settings)).rstrip("/")
+    def __init__(self, url: str | None, data_dir: Path | None) -> None:
+        settings = loaded(data_dir=data_dir)
+        self.url = (url or _url(settings)).rstrip("/")
         self._client = httpx.Client(
             base_url=self.url,
-            headers={"x-api-key": _key(self._settings)},
+            headers={"x-api-key": _key(settings)},
             timeout=httpx.Timeout(60, connect=5),
             # A proxy has no business between a command and a server on the same machine.
             trust_env=httpx.URL(self.url).host not in ("127.0.0.1", "localhost", "::1"),

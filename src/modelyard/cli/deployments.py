@@ -8,14 +8,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from modelyard.cli.client import Server, ServerError, Url
+from modelyard.cli.client import DataDir, Server, ServerError, Url
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one deployment per line.")]
 
 
-def ps(url: Url = None, as_json: AsJson = False) -> None:
+def ps(url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List deployments, newest first."""
-    with Server(url) as server:
+    with Server(url, data_dir) as server:
         deployments = list(server.items("/v4/model-deployments"))
         if as_json:
             for deployment in deployments:
@@ -47,9 +47,10 @@ def logs(
     deployment: Annotated[str, typer.Argument(help="Id or name.")],
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10_000, help="Lines of each worker.")] = 200,
     url: Url = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Print the last lines that a deployment's workers wrote, those that failed lately included."""
-    with Server(url) as server:
+    with Server(url, data_dir) as server:
         workers = server.get(f"/v4/model-deployments/{_id_of(server, deployment)}/logs", lines=lines)["workers"]
     for worker in workers:
         if len(workers) > 1:

@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from modelyard.cli.client import Server, Url
+from modelyard.cli.client import DataDir, Server, Url
 
 app = typer.Typer(name="keys", help="Make, list and revoke API keys.", no_args_is_help=True)
 
@@ -31,20 +31,21 @@ def create(
     account: Annotated[str | None, typer.Option(help="The account's id; needed where you administer several.")] = None,
     expires_at: Annotated[str | None, typer.Option(help="When it ends, as in 2027-01-01T00:00:00Z.")] = None,
     url: Url = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Make a key and print it: it is shown this once."""
     wanted = {"name": name, "role": role.value, "account_id": account, "expires_at": expires_at}
     body = {field: value for field, value in wanted.items() if value is not None}
-    with Server(url) as server:
+    with Server(url, data_dir) as server:
         made = server.post("/v4/api-keys", body)
     typer.secho(f"Key {made['id']} with the role {role.value}; keep it, it is not shown again:", err=True)
     typer.echo(made["key"])
 
 
 @app.command("list")
-def list_keys(url: Url = None) -> None:
+def list_keys(url: Url = None, data_dir: DataDir = None) -> None:
     """List the keys of the accounts that you administer."""
-    with Server(url) as server:
+    with Server(url, data_dir) as server:
         keys = list(server.items("/v4/api-keys"))
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("name", "begins with", "role", "made", "expires", "id"):
@@ -57,8 +58,10 @@ def list_keys(url: Url = None) -> None:
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(help="The key's id.")], url: Url = None) -> None:
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="The key's id.")], url: Url = None, data_dir: DataDir = None
+) -> None:
     """Let nobody use a key any more."""
-    with Server(url) as server:
+    with Server(url, data_dir) as server:
         server.delete(f"/v4/api-keys/{key_id}")
     typer.secho(f"Key {key_id} is revoked.", err=True)

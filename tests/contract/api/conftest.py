@@ -24,7 +24,7 @@ def account() -> str:
     return ACCOUNT_ID
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def client(server: Running) -> Iterator[SGPClient]:
     """The official client, which believes nothing that does not fit its types. It never repeats a call by itself."""
     with SGPClient(
@@ -41,7 +41,7 @@ async def async_client(server: Running) -> AsyncIterator[AsyncSGPClient]:
         yield made
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def http(server: Running) -> Iterator[httpx.Client]:
     """Bare HTTP, as the administrator."""
     with httpx.Client(base_url=server.url, headers={"x-api-key": KEY}, timeout=30) as made:
@@ -68,3 +68,20 @@ def fake_template(account: str, name: str) -> dict[str, Any]:
             "parameters": [{"name": "fake_fail", "type": "str", "description": "Fail with this.", "required": False}]
         },
     }
+
+
+@pytest.fixture
+def template(http: httpx.Client, fake_template: dict[str, Any]) -> dict[str, Any]:
+    """A template of the fake engine."""
+    answer = http.post("/v4/model-templates", json=fake_template)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.fixture
+def model(http: httpx.Client, template: dict[str, Any], account: str, name: str) -> dict[str, Any]:
+    """A model of that template, without deployments."""
+    body = {"account_id": account, "name": name, "model_type": "EMBEDDING", "model_template_id": template["id"]}
+    answer = http.post("/v4/models", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()

@@ -173,9 +173,11 @@ def test_an_engine_s_parameter_must_come_from_somewhere(http: httpx.Client, fake
     assert http.post("/v4/model-templates", json=fixed).status_code == 200
 
 
-def test_only_administrators_write_commands(server: Running, http: httpx.Client, fake_template: dict[str, Any]) -> None:
+def test_only_administrators_write_commands(
+    server: Running, http: httpx.Client, fake_template: dict[str, Any], account: str
+) -> None:
     local = {**fake_template, **bundle(registry="local", image="x", command=["python", "serve.py"])}
-    key = http.post("/v4/api-keys", json={"name": "editor", "role": "editor"}).json()["key"]
+    key = http.post("/v4/api-keys", json={"name": "editor", "role": "editor", "account_id": account}).json()["key"]
     refused = httpx.post(f"{server.url}/v4/model-templates", json=local, headers={"x-api-key": key})
     assert refused.status_code == 403
     assert refused.json()["code"] == "administrator_needed"
