@@ -7,6 +7,7 @@ down again in the opposite order: no new calls, calls under way finished, worker
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -197,4 +198,16 @@ async def _serve(settings: Settings, parts: Parts, listener: socket.socket) -> N
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     print(f"modelyard listens on http://{shown}:{port} (API documentation at /docs)", file=sys.stderr, flush=True)
-    await uvicorn.Server(config).serve(sockets=[listener])
+    await _Server(config).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn would give the signal that ended it to the process once more, which would end it before workers are
+    stopped and usage is written."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield

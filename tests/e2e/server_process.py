@@ -15,6 +15,7 @@ import psutil
 KEY = "my_e2e_0123456789abcdefghijklmnopqrstuvwxyz"
 MODELYARD = str(Path(sys.executable).with_name("modelyard"))
 START_SECONDS = 90
+UNSET = "(unset)"
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Server:
 
 def environment(data_dir: Path, **settings: str) -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MODELYARD_", "SGP_"))}
-    return {
+    wanted = {
         **clean,
         "MODELYARD_DATA_DIR": str(data_dir),
         "MODELYARD_PORT": "0",
@@ -52,6 +53,7 @@ def environment(data_dir: Path, **settings: str) -> dict[str, str]:
         "MODELYARD_LOGGING__JSON_LINES": "true",
         **settings,
     }
+    return {name: value for name, value in wanted.items() if value != UNSET}
 
 
 Start = Callable[..., Server]

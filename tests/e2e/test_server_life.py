@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server_process import KEY, MODELYARD, Server, Start, environment
+from server_process import KEY, MODELYARD, UNSET, Server, Start, environment
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -151,7 +151,7 @@ def test_the_administrators_key_is_made_once_and_kept_private(
     start_server: Start, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     directory = tmp_path_factory.mktemp("first") / "data"
-    server = start_server(directory, MODELYARD_BOOTSTRAP_API_KEY="", MODELYARD_CATALOG__STARTERS="false")
+    server = start_server(directory, MODELYARD_BOOTSTRAP_API_KEY=UNSET, MODELYARD_CATALOG__STARTERS="false")
     file = directory / "admin.key"
     key = file.read_text().strip()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -160,7 +160,7 @@ def test_the_administrators_key_is_made_once_and_kept_private(
     assert answer.json()["access_profiles"][0]["role"] == "admin"
     assert httpx.get(f"{server.url}/user-info", headers={"x-api-key": KEY}).status_code == 401
     assert server.stop() == 0
-    again = start_server(directory, MODELYARD_BOOTSTRAP_API_KEY="", MODELYARD_CATALOG__STARTERS="false")
+    again = start_server(directory, MODELYARD_BOOTSTRAP_API_KEY=UNSET, MODELYARD_CATALOG__STARTERS="false")
     assert file.read_text().strip() == key
     assert server.log.read_text().count(key) == 1
     assert again.stop() == 0

@@ -21,7 +21,7 @@ def test_the_walkthrough_goes_all_the_way(server: Server) -> None:
     assert said["embeddings"] == "2 of 384 numbers"
     related, unrelated = map(float, re.findall(r"-?[\d.]+", said["rerankings"]))
     assert related > unrelated
-    used_in, used_out = map(int, re.findall(r"(\d+) tokens in, (\d+) out$", done.stdout, re.MULTILINE)[1])
+    used_in, used_out = map(int, re.findall(r"(\d+) tokens in, (\d+) out$", done.stdout, re.MULTILINE)[0])
     streamed_in, streamed_out = map(int, re.findall(r"(\d+) tokens in, (\d+) out, \w+", done.stdout)[0])
     # three calls of the deployment were made; the streamed chat is one of them
     assert used_in > streamed_in

@@ -22,18 +22,6 @@ _EMBEDDINGS = {
         "tokens_used": {"type": ["integer", "null"]},
     },
 }
-_PROBLEM = {
-    "type": "object",
-    "required": ["detail", "code", "request_id"],
-    "properties": {
-        "detail": {
-            "description": "A sentence; for 422 a list of {loc, msg, type}.",
-            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}],
-        },
-        "code": {"type": "string", "description": "Stable, snake_case."},
-        "request_id": {"type": "string"},
-    },
-}
 _FAILURES = {
     "400": "The body is not JSON.",
     "401": "No key, or an unknown one.",
@@ -70,7 +58,7 @@ def openapi_paths() -> dict[str, Any]:
                 "Send a native request", "execute", anything, answer_anything, streams=True, names=("model_id", "id")
             ),
         },
-        "components": {"schemas": {**components, "Problem": _PROBLEM}},
+        "components": {"schemas": components},
     }
 
 
@@ -86,6 +74,7 @@ def _call(
     content: dict[str, Any] = {"application/json": {"schema": answer}}
     if streams:
         content["text/event-stream"] = {"schema": {"type": "string"}}
+    # described by the control API, which answers errors of the same shape
     problem = {"application/json": {"schema": {"$ref": _REFERENCE.format(name="Problem")}}}
     selected = {"name": "x-selected-account-id", "in": "header", "required": False, "schema": {"type": "string"}}
     return {
