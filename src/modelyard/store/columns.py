@@ -12,7 +12,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def _checked(value: str | None) -> str | None:
+def checked(value: str | None) -> str | None:
+    """The value; `UnicodeError` where PostgreSQL could not hold it."""
     if value is not None and "\0" in value:
         raise UnicodeError("text with NUL")
     return value
@@ -22,14 +23,14 @@ class _String(String):
     """Refuses what PostgreSQL refuses by itself."""
 
     def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:
-        return _checked
+        return checked
 
 
 class _Text(Text):
     """Refuses what PostgreSQL refuses by itself."""
 
     def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:
-        return _checked
+        return checked
 
 
 Name = _String().with_variant(String(collation="C"), "postgresql")

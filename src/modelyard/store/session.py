@@ -24,7 +24,7 @@ class Session:
         self._routes_changed = False
 
     async def execute(
-        self, statement: Executable, parameters: Sequence[Mapping[str, Any]] | None = None
+        self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     ) -> CursorResult[*tuple[Any, ...]]:
         with translated():
             return await self.connection.execute(statement, parameters)
