@@ -26,11 +26,23 @@ def post(
 ) -> Load:
     """Load ``url`` for ``seconds`` over ``connections`` connections from one thread."""
     lines = ['wrk.method = "POST"', f"wrk.body = {_lua(json.dumps(body))}"]
-    lines += [f"wrk.headers[{_lua(name)}] = {_lua(value)}" for name, value in headers.items()]
+    # spaces: two brackets in a row would begin a long string
+    lines += [f"wrk.headers[ {_lua(name)} ] = {_lua(value)}" for name, value in headers.items()]
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write("\n".join(lines))
         script.flush()
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script.name, url]
+        command = [
+            "wrk",
+            "-t1",
+            f"-c{connections}",
+            f"-d{seconds}s",
+            "--latency",
+            "--timeout",
+            "30s",
+            "-s",
+            script.name,
+            url,
+        ]
         pinned = ["taskset", "-c", cpu, *command] if cpu is not None else command
         text = subprocess.run(pinned, check=True, capture_output=True, text=True).stdout
     return parse(text)
