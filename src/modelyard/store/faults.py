@@ -11,13 +11,19 @@ from modelyard.errors import Conflict, InvalidRequest, ModelyardError, Unavailab
 
 log = structlog.get_logger(__name__)
 
-_UNREPRESENTABLE = ("invalid byte sequence", "unsupported unicode", "null character", "embedded null", "surrogates")
-_OUT_OF_RANGE = ("out of range", "too large to convert", "value too long", "integer overflow")
 _QUIET_SECONDS = 10.0
 _told: dict[str, float] = {}
-_CONNECTION_STATES = ("08", "28", "3D", "53", "57", "58")
-"""PostgreSQL's classes of errors: connection, authorisation, no such database, resources, intervention, system."""
-_BUSY = ("deadlock", "could not serialize", "database is locked", "lock timeout")
+
+_UNSENDABLE = (UnicodeError, OverflowError, RecursionError)
+
+# PostgreSQL's errors by the class of their SQLSTATE, since their words depend on the server's language ...
+_VALUES = ("22",)
+_BUSY = ("40", "55")
+_AWAY = ("08", "28", "3D", "53", "57", "58")
+"""Connection, authorisation, no such database, resources, an operator, the system."""
+# ... and what has none, by its words.
+_VALUE_WORDS = ("invalid input for query argument", "too large to convert", "surrogates not allowed")
+_BUSY_WORDS = ("database is locked", "database table is locked")
 
 
 @contextlib.contextmanager
@@ -35,12 +41,12 @@ def translated() -> Iterator[None]:
         raise fault(error) from error
     except exc.StatementError as error:
         # A value that could not even be sent; anything else is a mistake in the store itself.
-        if isinstance(error.orig, UnicodeError | OverflowError | RecursionError):
+        if isinstance(error.orig, _UNSENDABLE):
             raise _unstorable() from error
         raise
-    except (UnicodeError, OverflowError, RecursionError) as error:
+    except _UNSENDABLE as error:
         raise _unstorable() from error
-    except (OSError, TimeoutError, exc.TimeoutError) as error:
+    except (OSError, TimeoutError, exc.TimeoutError, exc.PendingRollbackError) as error:
         raise unavailable(error) from error
 
 
@@ -70,24 +76,21 @@ def cause_of(error: BaseException) -> str:
 
 def fault(error: exc.DBAPIError) -> ModelyardError | exc.DBAPIError:
     """What a driver's error means; the error itself where it can only be a mistake in the store."""
-    text = str(error.orig).lower()
-    if any(words in text for words in _UNREPRESENTABLE + _OUT_OF_RANGE):
+    text, state = str(error.orig).lower(), _sqlstate(error)
+    if state.startswith(_VALUES) or any(words in text for words in _VALUE_WORDS):
         return _unstorable()
-    if isinstance(error, exc.IntegrityError):
-        return _broken_reference(error) if "foreign key" in text else error
-    if any(words in text for words in _BUSY):
+    if state == "23503" or "foreign key constraint failed" in text:
+        return _broken_reference(error)
+    if state.startswith(_BUSY) or any(words in text for words in _BUSY_WORDS):
         return Unavailable("The database is busy.", code="database_busy", retry_after=1.0, hint="Try again.")
-    if error.connection_invalidated or isinstance(error, exc.OperationalError | exc.InterfaceError | exc.InternalError):
-        return unavailable(error)
-    if _is_about_the_connection(error):
+    if error.connection_invalidated or state.startswith(_AWAY) or _is_about_the_connection(error):
         return unavailable(error)
     return error
 
 
 def is_duplicate(error: exc.IntegrityError) -> bool:
     """Whether a row with this key or name is there already."""
-    text = str(error.orig).lower()
-    return "unique" in text or "duplicate" in text
+    return _sqlstate(error) == "23505" or "unique constraint failed" in str(error.orig).lower()
 
 
 def _unstorable() -> InvalidRequest:
@@ -98,17 +101,21 @@ def _unstorable() -> InvalidRequest:
     )
 
 
-def _broken_reference(error: exc.IntegrityError) -> Conflict:
+def _broken_reference(error: exc.DBAPIError) -> Conflict:
     if (error.statement or "").lstrip().upper().startswith("DELETE"):
         return Conflict("Something refers to this.", code="in_use", hint="Delete that first.")
     return Conflict("Something this refers to is no longer there.", code="reference_gone")
 
 
+def _sqlstate(error: exc.DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")
+
+
 def _is_about_the_connection(error: exc.DBAPIError) -> bool:
+    if type(error) in (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.DatabaseError):
+        return True
     # Drivers wrap what the network says, sometimes twice.
     cause: BaseException | None = error.orig
-    while cause is not None:
-        if isinstance(cause, OSError) or str(getattr(cause, "sqlstate", None))[:2] in _CONNECTION_STATES:
-            return True
+    while cause is not None and not isinstance(cause, OSError):
         cause = cause.__cause__
-    return False
+    return cause is not None

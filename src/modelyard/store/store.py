@@ -15,6 +15,7 @@ from modelyard.store.engine import BUSY_SECONDS, READ_ONLY, open_engine
 from modelyard.store.faults import cause_of, translated
 from modelyard.store.idempotency import Idempotency
 from modelyard.store.models import Models
+from modelyard.store.pulse import Pulse, PulseReader
 from modelyard.store.session import Session
 from modelyard.store.templates import Templates
 from modelyard.store.usage import Usage
@@ -38,6 +39,7 @@ class Store:
     def __init__(self, url: str, engine: AsyncEngine) -> None:
         self._url = url
         self._engine = engine
+        self._pulse = PulseReader(engine)
         self._on_sqlite = engine.dialect.name == "sqlite"
         # SQLite has one writer at a time; waiting here is fair and costs nothing, waiting there is neither.
         self._writer = asyncio.Lock()
@@ -70,7 +72,12 @@ class Store:
                 connection = await connection.execution_options(**self._read_options)
                 return await connection.run_sync(migrations.current)
 
+    async def pulse(self) -> Pulse:
+        """Whether routes changed or a deployment is due: cheap enough to be asked every second."""
+        return await self._pulse.read()
+
     async def aclose(self) -> None:
+        await self._pulse.aclose()
         await self._engine.dispose()
 
     @contextlib.asynccontextmanager

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from modelyard.domain.deployments import DeploymentStatus
 from modelyard.errors import Unavailable
 from modelyard.store import PageQuery, Store
 from modelyard.store import store as store_module
@@ -138,8 +139,9 @@ async def test_concurrent_steps_of_different_deployments_do_not_meet(store, othe
             assert await tx.deployments.write_workers(deployment.id, "me", [worker])
         async with which.begin() as tx:
             there = await tx.deployments.get(deployment.id, None)
+            status, at = DeploymentStatus.READY, {"due_at": later, "now": later}
             assert await tx.deployments.apply(
-                deployment.id, "me", observed=there.observed, workers=[], status="READY", due_at=later, now=later
+                deployment.id, "me", observed=there.observed, workers=[], status=status, **at
             )
 
     async def retarget(which, several):

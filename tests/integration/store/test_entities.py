@@ -250,9 +250,8 @@ async def test_nobody_overwrites_what_he_has_not_seen(store, other, make, kind):
         assert [there.description, there.model_card].count("changed") == 1
 
 
-async def test_a_set_target_that_lost_the_race_is_refused(store, other, make, kind):
-    if kind == "sqlite":
-        pytest.skip("one writer at a time: there is no race")
+@pytest.mark.parametrize("kind", ["postgresql"])
+async def test_a_set_target_that_lost_the_race_is_refused(store, other, make):
     (deployment,) = await make.deployed(store)
     async with store.begin() as slow:
         there = await slow.deployments.get(deployment.id, None)
