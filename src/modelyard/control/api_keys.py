@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
 
@@ -93,7 +93,7 @@ class ApiKeys:
         async with self._store.read() as tx:
             keys = [key for key in await tx.accounts.keys(accounts) if key.revoked_at is None]
             wanted = keys[(page - 1) * limit : page * limit]
-            items = [HeldKey(key, await tx.accounts.identity(key.identity_id)) for key in wanted]
+            items = [HeldKey(key, _as_seen(scope, await tx.accounts.identity(key.identity_id))) for key in wanted]
         return Page(items, len(keys), page, limit)
 
     async def revoke(self, scope: Scope, key_id: str) -> None:
@@ -131,6 +131,14 @@ def _account_of(scope: Scope, wanted: str | None) -> str:
             "body", "account_id", msg="this key administers several accounts; say which", type="missing"
         )
     return accounts[0]
+
+
+def _as_seen(scope: Scope, identity: Identity) -> Identity:
+    """Without the memberships in accounts that are none of the caller's business."""
+    if scope.caller.is_administrator:
+        return identity
+    shown = tuple(each for each in identity.memberships if scope.caller.can(Right.ADMIN, each.account.id))
+    return replace(identity, memberships=shown)
 
 
 def _may_see(scope: Scope, identity: Identity) -> bool:

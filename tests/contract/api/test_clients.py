@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import scale_gp
 from api_server import KEY, Running
 from scale_gp import AsyncSGPClient, SGPClient
@@ -58,13 +59,10 @@ def test_errors_arrive_as_the_client_s_own(client: SGPClient, server: Running) -
         (lambda: client.with_options(api_key="wrong").models.list(), scale_gp.AuthenticationError),
         (lambda: client.models.delete(_starter(client)), scale_gp.PermissionDeniedError),
     ):
-        try:
+        with pytest.raises(kind) as raised:
             bad()
-        except scale_gp.APIStatusError as error:
-            assert type(error) is kind
-            assert error.response.json()["request_id"] == error.response.headers["x-request-id"]
-        else:
-            raise AssertionError(kind)
+        response = raised.value.response
+        assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
 def _starter(client: SGPClient) -> str:

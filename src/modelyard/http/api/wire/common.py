@@ -31,7 +31,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"
 """A name that people read: something visible, on one line, not ending in a space."""
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-Text = Annotated[str, StringConstraints(max_length=1_000_000)]
+Text = Annotated[str, StringConstraints(max_length=262_144)]
 FreeForm = dict[str, Any]
 
 E = TypeVar("E")
