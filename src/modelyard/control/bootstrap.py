@@ -52,7 +52,7 @@ async def ensure_administrator(store: Store, clock: Clock, settings: Settings) -
             return None
     key, secret = new_key(ADMINISTRATOR_ID, "administrator", clock.now(), secret=given)
     path = settings.data_dir / KEY_FILE
-    draft = _write_private(path.with_name(f"{KEY_FILE}.{os.getpid()}.new"), secret)
+    draft = _write_private(path.with_name(f"{KEY_FILE}.{key.id}"), secret)
     account = Account(ACCOUNT_ID, "default", clock.now())
     membership = Membership(_MEMBERSHIP_ID, account, ADMINISTRATOR_ID, IdentityType.USER, Role.ADMIN)
     administrator = Identity(
