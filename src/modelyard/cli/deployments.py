@@ -4,11 +4,11 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from modelyard.cli.client import DataDir, Server, ServerError, Url
+from modelyard.cli.tables import show
+
+_WHY = 100
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one deployment per line.")]
 
@@ -22,24 +22,23 @@ def ps(url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> No
                 typer.echo(json.dumps(deployment))
             return
         models = {model["id"]: model for model in server.items("/v4/models")}
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("deployment", "model", "type", "status", "workers", "id"):
-        table.add_column(heading, no_wrap=heading == "id", overflow="fold")
-    for deployment in deployments:
-        table.add_row(*_row(deployment, models.get(deployment["model_instance_id"], {})))
-    Console().print(table)
+    show(
+        ("deployment", "model", "type", "status", "workers", "id", "why"),
+        [_row(each, models.get(each["model_instance_id"], {})) for each in deployments],
+    )
 
 
 def _row(deployment: dict[str, Any], model: dict[str, Any]) -> tuple[str, ...]:
     detail = deployment["status_detail"]
-    status = deployment["status"] + (f"\n{detail['reason']}" if detail["reason"] else "")
+    why = " ".join((detail["reason"] or "").split())
     return (
         deployment["name"],
         model.get("name", ""),
         model.get("model_type", ""),
-        status,
+        deployment["status"],
         f"{detail['workers_ready']}/{detail['workers_wanted']}",
         deployment["id"],
+        f"{why[:_WHY]}…" if len(why) > _WHY else why,
     )
 
 

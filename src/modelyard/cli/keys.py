@@ -1,14 +1,12 @@
 """``modelyard keys``: make, list and revoke API keys."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from modelyard.cli.client import DataDir, Server, Url
+from modelyard.cli.tables import show
 
 app = typer.Typer(name="keys", help="Make, list and revoke API keys.", no_args_is_help=True)
 
@@ -47,14 +45,12 @@ def list_keys(url: Url = None, data_dir: DataDir = None) -> None:
     """List the keys of the accounts that you administer."""
     with Server(url, data_dir) as server:
         keys = list(server.items("/v4/api-keys"))
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("name", "begins with", "role", "made", "expires", "id"):
-        table.add_column(heading, no_wrap=heading == "id", overflow="fold")
-    for key in keys:
-        roles = ", ".join(sorted({each["role"] for each in key["memberships"]}))
-        expires = (key["expires_at"] or "")[:16]
-        table.add_row(key["name"], key["prefix"], roles, key["created_at"][:16], expires, key["id"])
-    Console().print(table)
+    show(("name", "begins with", "role", "made", "expires", "id"), map(_row, keys))
+
+
+def _row(key: dict[str, Any]) -> tuple[str, ...]:
+    roles = ", ".join(sorted({each["role"] for each in key["memberships"]}))
+    return key["name"], key["prefix"], roles, key["created_at"][:16], (key["expires_at"] or "")[:16], key["id"]
 
 
 @app.command()

@@ -172,6 +172,8 @@ class Deployments:
                 hint=f"Look at GET /v4/models/{deployment.model_id}/deployments/{deployment.id}.",
             ) from error
         status, detail = self.status(now_there)
+        if status is DeploymentStatus.DELETE_IN_PROGRESS:
+            raise Conflict("This deployment was deleted before it was ready.", code="deployment_deleted")
         if status is DeploymentStatus.UPDATE_FAILED:
             reason = detail.reason or "no reason is known."
             raise InvalidRequest.at(

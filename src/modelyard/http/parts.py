@@ -1,7 +1,8 @@
 """What the HTTP side is made of: everything that `main` has composed."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from starlette.routing import Route
@@ -41,6 +42,8 @@ class Parts:
     """Their part of /openapi.json: ``paths`` and ``components``."""
     checks: Sequence[Check] = ()
     """What /readyz asks, besides the database."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server begins to stop: calls that only wait then answer, and /readyz says so."""
 
     @cached_property
     def templates(self) -> Templates:

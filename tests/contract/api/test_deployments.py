@@ -88,6 +88,25 @@ def test_a_client_that_leaves_is_not_waited_for(server: Running, model: dict[str
     assert server.run(waits()) == 0
 
 
+def test_a_server_that_stops_lets_nobody_wait(server: Running, model: dict[str, Any]) -> None:
+    path = f"{server.url}/v4/models/{model['id']}/deployments"
+    body = {"name": "one", "deployment_metadata": {"stay": True}}
+    answers: list[httpx.Response] = []
+    waiting = threading.Thread(target=lambda: answers.append(httpx.post(path, json=body, headers={"x-api-key": KEY})))
+    waiting.start()
+    until = time.monotonic() + 10
+    while not httpx.get(path, headers={"x-api-key": KEY}).json()["items"] and time.monotonic() < until:
+        time.sleep(0.05)
+    try:
+        server.loop.call_soon_threadsafe(server.parts.stopping.set)
+        waiting.join(30)
+        assert "the server is stopping" in httpx.get(f"{server.url}/readyz").json()["reasons"]
+    finally:
+        server.parts.stopping.clear()
+    assert (answers[0].status_code, answers[0].json()["code"]) == (503, "server_stopping")
+    assert answers[0].headers["retry-after"] == "5"
+
+
 def test_names_are_unique_in_a_model(client: SGPClient, model: dict[str, Any]) -> None:
     client.models.deployments.create(model["id"], name="one")
     with pytest.raises(scale_gp.ConflictError) as raised:

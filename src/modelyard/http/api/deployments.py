@@ -107,17 +107,23 @@ def _answer(parts: Parts, deployment: Deployment) -> DeploymentAnswer:
 
 
 async def _settled(parts: Parts, request: Request, deployment: Deployment) -> Deployment:
-    """`Deployments.settled`, for as long as the client listens: it repeats the call when it gives up too early."""
+    """`Deployments.settled`, for as long as the client listens and the server goes on: a client that repeats the
+    call waits on for the same deployment."""
     settled = asyncio.create_task(parts.deployments.settled(deployment))
     left = asyncio.create_task(_disconnected(request))
+    stopping = asyncio.create_task(parts.stopping.wait())
     try:
-        await asyncio.wait({settled, left}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({settled, left, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if settled.done():
             return settled.result()
-        raise Unavailable("The client went away.", code="client_gone")
+        raise Unavailable(
+            f"The server stops; the deployment {deployment.id} is made when it is back.",
+            code="server_stopping",
+            retry_after=5,
+        )
     finally:
-        settled.cancel()
-        left.cancel()
+        for task in (settled, left, stopping):
+            task.cancel()
 
 
 async def _disconnected(request: Request) -> None:

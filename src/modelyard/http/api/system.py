@@ -39,7 +39,7 @@ async def healthz() -> Alive:
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready, with the reasons"}})
 async def readyz(parts: GivenParts, response: Response) -> Readiness:
     """Whether the server is ready to serve."""
-    checks: list[Check] = [lambda: _database(parts), *parts.checks]
+    checks: list[Check] = [lambda: _database(parts), lambda: _stopping(parts), *parts.checks]
     reasons = [reason for reason in await asyncio.gather(*map(_checked, checks)) if reason]
     if reasons:
         response.status_code = 503
@@ -57,9 +57,13 @@ async def _checked(check: Check) -> str | None:
 
 
 async def _database(parts: Parts) -> str | None:
-    async with parts.store.begin() as tx:
+    async with parts.store.read() as tx:
         await tx.accounts.any_administrator()
     return None
+
+
+async def _stopping(parts: Parts) -> str | None:
+    return "the server is stopping" if parts.stopping.is_set() else None
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
