@@ -23,12 +23,14 @@ class _Record:
 
     loading_since: float | None = None
     answered: bool = False
+    answered_at: float = float("-inf")
     failures: int = 0
     failed_at: float = float("-inf")
 
 
 class Prober:
     """Asks workers' health routes and judges: READY, still LOADING, or EXITED because it is to be given up.
+    One that answered is believed for ``probe_seconds``.
 
     What it remembers is its own: another controller that takes over begins to count anew, which at worst
     gives a worker more time.
@@ -73,10 +75,12 @@ class Prober:
 
     async def _judge(self, template: Template, seen: Observation) -> Observation:
         record = self._records.setdefault(seen.worker_id, _Record())
+        if not record.failures and self._clock.monotonic() - record.answered_at < self._settings.probe_seconds:
+            return replace(seen, phase=Phase.READY, detail=None)
         route = template.bundle.healthcheck_route
         problem = await self._ask(f"{seen.address}{route}")
         if problem is None:
-            record.answered, record.failures = True, 0
+            record.answered, record.answered_at, record.failures = True, self._clock.monotonic(), 0
             return replace(seen, phase=Phase.READY, detail=None)
         port = urlsplit(seen.address or "").port
         if record.answered:

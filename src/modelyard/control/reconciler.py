@@ -206,6 +206,11 @@ class Reconciler:
 
     async def _claim(self, limit: int) -> list[Deployment]:
         now = self._clock.now()
+        self._due = {deployment_id: due for deployment_id, due in self._due.items() if due > now}
+        if not self._nudged and not self._unwritten_demand:
+            due_at = (await self._store.pulse()).soonest_due
+            if due_at is None or due_at > now:
+                return []
         nudged, self._nudged = self._nudged, set()
         demanded, self._unwritten_demand = self._unwritten_demand, set()
         try:
@@ -219,8 +224,6 @@ class Reconciler:
             self._nudged |= nudged
             self._unwritten_demand |= demanded
             raise
-        for deployment_id in [each for each, due in self._due.items() if due <= now]:
-            del self._due[deployment_id]
         return claimed
 
     async def _tend(self, deployment: Deployment) -> None:

@@ -68,7 +68,8 @@ class Routes:
         reachable = True
         while True:
             try:
-                await self.refresh()
+                if (await self._store.pulse()).routes_version != self._version:
+                    await self.refresh()
                 reachable = True
             except ModelyardError as error:
                 if reachable:

@@ -33,7 +33,7 @@ class Policy:
     """For so long a call's demand for a built-in deployment that has no worker is remembered."""
     grace_seconds: float = 10
     """How long a worker that is stopped may take to end by itself."""
-    steady_seconds: float = 10
+    steady_seconds: float = 30
     """How often a deployment at rest is planned anew, without any hint."""
     moving_seconds: float = 1
     """The same while workers are on their way or drain."""

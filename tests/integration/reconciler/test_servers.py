@@ -140,6 +140,7 @@ async def test_a_built_in_starts_on_the_first_call(yard, until: Until) -> None:
             reconciler.wake(starter.id)  # many callers, one worker
         await until(lambda: has_ready(yard, starter, 1))
         assert len(yard.processes()) == 1
+        await yard.routes.refresh()
         assert len(yard.route(starter).endpoints) == 1
 
 
