@@ -87,9 +87,14 @@ def _tune(connection: Any, _: Any) -> None:
     # The driver must not begin transactions by itself: _begin does, in the right mode.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in _PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    try:
+        for pragma in _PRAGMAS:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+    except BaseException:
+        # The pool knows nothing of it yet, and its thread would stay.
+        connection.close()
+        raise
 
 
 def _begin(connection: Connection) -> None:

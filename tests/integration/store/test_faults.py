@@ -1,6 +1,7 @@
 """What goes wrong in a database, in words that its users know."""
 
 import asyncio
+import threading
 
 import asyncpg
 import pytest
@@ -101,17 +102,23 @@ async def test_a_file_that_is_no_database(tmp_path):
     path = tmp_path / "test.db"
     path.write_bytes(b"something else " * 1000)
     store = await Store.open(f"sqlite:///{path}")
-    with pytest.raises(ModelyardError, match="not a database"):
-        await store.migrate()
+    threads = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(ModelyardError, match="not a database"):
+            await store.migrate()
     await store.aclose()
+    # Every connection has a thread; those that came to nothing are gone too.
+    assert threading.active_count() == threads
 
 
 async def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="MODELYARD_DATA_DIR"):
         await Store.open(f"sqlite:///{tmp_path}/file/test.db")
+    store = await Store.open(f"sqlite:///{tmp_path}")
     with pytest.raises(ModelyardError):
-        await (await Store.open(f"sqlite:///{tmp_path}")).migrate()
+        await store.migrate()
+    await store.aclose()
 
 
 SURROGATE, NUL = "a\ud800b", "a\x00b"
