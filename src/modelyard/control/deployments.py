@@ -6,6 +6,7 @@ from typing import Protocol
 from uuid import uuid4
 
 from modelyard.clock import Clock
+from modelyard.control.again import until_unmet
 from modelyard.control.deployment_checks import check_deployment, completed_configuration, require_launchable
 from modelyard.control.drafts import DeploymentDraft
 from modelyard.control.gone import wait_until_gone
@@ -122,6 +123,13 @@ class Deployments:
         self, scope: Scope, deployment_id: str, model_id: str, draft: Callable[[Deployment], DeploymentDraft]
     ) -> Deployment:
         """Put ``draft(deployment)`` in its place. Only what concerns workers makes a new generation."""
+        changed = await until_unmet(lambda: self._change(scope, deployment_id, model_id, draft))
+        self._reconciler.nudge(changed.id)
+        return changed
+
+    async def _change(
+        self, scope: Scope, deployment_id: str, model_id: str, draft: Callable[[Deployment], DeploymentDraft]
+    ) -> Deployment:
         async with self._store.begin() as tx:
             deployment = await self._to_write(tx, scope, deployment_id, model_id)
             if deployment.target.deleted:
@@ -144,11 +152,15 @@ class Deployments:
                 await tx.deployments.add_event(
                     Event(deployment.id, self._clock.now(), "updated", _difference(deployment, changed))
                 )
-        self._reconciler.nudge(changed.id)
         return changed
 
     async def delete(self, scope: Scope, deployment_id: str, model_id: str) -> None:
         """Ask for its end, and wait a little for it. Repeating this is no error while it is on its way out."""
+        await until_unmet(lambda: self._delete(scope, deployment_id, model_id))
+        self._reconciler.nudge(deployment_id)
+        await wait_until_gone(self._store, self._clock, [deployment_id], GONE_SECONDS)
+
+    async def _delete(self, scope: Scope, deployment_id: str, model_id: str) -> None:
         now = self._clock.now()
         async with self._store.begin() as tx:
             deployment = await self._to_write(tx, scope, deployment_id, model_id)
@@ -156,8 +168,6 @@ class Deployments:
                 target = replace(deployment.target, deleted=True, generation=deployment.target.generation + 1)
                 await tx.deployments.set_target(replace(deployment, target=target))
                 await tx.deployments.add_event(Event(deployment.id, now, "deleted", "Its workers are being stopped."))
-        self._reconciler.nudge(deployment.id)
-        await wait_until_gone(self._store, self._clock, [deployment.id], GONE_SECONDS)
 
     async def settled(self, deployment: Deployment) -> Deployment:
         """``deployment`` once it is READY. Raises `InvalidRequest` (code ``deployment_failed``) with the reason

@@ -5,6 +5,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 from modelyard.clock import Clock
+from modelyard.control.again import until_unmet
 from modelyard.control.drafts import ModelDraft
 from modelyard.control.gone import wait_until_gone
 from modelyard.control.idempotency import Attempt, create_once
@@ -78,6 +79,14 @@ class Models:
 
     async def change(self, scope: Scope, model_id: str, draft: Callable[[Model], ModelDraft]) -> Model:
         """Put ``draft(model)`` in the model's place; its deployments roll over to what changed for them."""
+        changed, rolled = await until_unmet(lambda: self._change(scope, model_id, draft))
+        for deployment_id in rolled:
+            self._nudge(deployment_id)
+        return changed
+
+    async def _change(
+        self, scope: Scope, model_id: str, draft: Callable[[Model], ModelDraft]
+    ) -> tuple[Model, list[str]]:
         async with self._store.begin() as tx:
             model = await tx.models.get(model_id, scope.readable)
             refuse_built_in(model.account_id, "model")
@@ -86,10 +95,7 @@ class Models:
             if changed != model:
                 await tx.models.replace(changed)
             template = await tx.templates.get(str(changed.model_template_id), None)
-            rolled = await roll_model(tx, changed, template, self._cards, self._clock.now())
-        for deployment_id in rolled:
-            self._nudge(deployment_id)
-        return changed
+            return changed, await roll_model(tx, changed, template, self._cards, self._clock.now())
 
     async def delete(self, scope: Scope, model_id: str) -> None:
         """Raises `Conflict` naming the deployments that are still there. Those on their way out are waited for,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from uuid import uuid4
 
 from modelyard.clock import Clock
+from modelyard.control.again import until_unmet
 from modelyard.control.drafts import TemplateDraft
 from modelyard.control.idempotency import Attempt, create_once
 from modelyard.control.revisions import roll_template
@@ -61,19 +62,25 @@ class Templates:
     async def change(self, scope: Scope, template_id: str, draft: Callable[[Template], TemplateDraft]) -> Template:
         """Put ``draft(template)`` in the template's place. Its models' deployments roll over to it; where the
         parameters of one of them would no longer fit, nothing changes and `Conflict` names it."""
+        changed, rolled = await until_unmet(lambda: self._change(scope, template_id, draft))
+        for deployment_id in rolled:
+            self._nudge(deployment_id)
+        return changed
+
+    async def _change(
+        self, scope: Scope, template_id: str, draft: Callable[[Template], TemplateDraft]
+    ) -> tuple[Template, list[str]]:
         async with self._store.begin() as tx:
             template = await tx.templates.get(template_id, scope.readable)
             refuse_built_in(template.account_id, "template")
             scope.require(Right.WRITE, template.account_id)
-            changed = draft(template).onto(template)
+            # Of what it was, too: nobody else turns an administrator's command into something of their own.
             require_administrator(template.bundle, administrator=scope.caller.is_administrator)
+            changed = draft(template).onto(template)
             self._check(scope, changed)
             if changed != template:
                 await tx.templates.replace(changed)
-            rolled = await roll_template(tx, changed, self._cards, self._clock.now())
-        for deployment_id in rolled:
-            self._nudge(deployment_id)
-        return changed
+            return changed, await roll_template(tx, changed, self._cards, self._clock.now())
 
     async def delete(self, scope: Scope, template_id: str) -> None:
         async with self._store.begin() as tx:

@@ -41,7 +41,8 @@ def headers_of(error: ModelyardError) -> dict[str, str]:
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(retry_after)))
-    if isinstance(error, errors.Conflict | errors.InvalidRequest):
+    # A lost race is the one conflict that another try may win.
+    if isinstance(error, errors.Conflict | errors.InvalidRequest) and error.code != "changed_meanwhile":
         headers["x-should-retry"] = "false"
     if isinstance(error, errors.MethodNotAllowed):
         headers["allow"] = ", ".join(error.allowed)
