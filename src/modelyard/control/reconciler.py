@@ -78,6 +78,7 @@ class Reconciler:
         self._nudged: set[str] = set()
         self._demanded: dict[str, float] = {}
         self._unwritten_demand: set[str] = set()
+        self._unfinished: set[str] = set()
         self._stir = asyncio.Event()
         self._watched = asyncio.Event()
         self._changed = asyncio.Event()
@@ -207,22 +208,27 @@ class Reconciler:
     async def _claim(self, limit: int) -> list[Deployment]:
         now = self._clock.now()
         self._due = {deployment_id: due for deployment_id, due in self._due.items() if due > now}
-        if not self._nudged and not self._unwritten_demand:
+        if not (self._nudged or self._unwritten_demand or self._unfinished):
             due_at = (await self._store.pulse()).soonest_due
             if due_at is None or due_at > now:
                 return []
         nudged, self._nudged = self._nudged, set()
         demanded, self._unwritten_demand = self._unwritten_demand, set()
+        unfinished, self._unfinished = self._unfinished, set()
         try:
             async with self._store.begin() as tx:
                 for deployment_id in nudged:
                     await tx.deployments.nudge(deployment_id, now)
                 for deployment_id in demanded:
                     await tx.deployments.demand(deployment_id, now)
+                for deployment_id in unfinished:
+                    # Gives the lease back: it ends now.
+                    await tx.deployments.renew(deployment_id, self._bench.owner, now, 0)
                 claimed = await tx.deployments.claim_due(self._bench.owner, now, self._settings.lease_seconds, limit)
         except Unavailable:
             self._nudged |= nudged
             self._unwritten_demand |= demanded
+            self._unfinished |= unfinished
             raise
         return claimed
 
@@ -231,6 +237,7 @@ class Reconciler:
             result = await step(deployment, self._bench)
         except Unavailable as error:
             log.warning("a step waits for the store", deployment=deployment.id, error=str(error))
+            self._unfinished.add(deployment.id)
             return
         except Exception:
             # Its lease runs out, and then it is tried again.

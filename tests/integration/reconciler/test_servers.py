@@ -145,7 +145,7 @@ async def test_a_built_in_starts_on_the_first_call(yard, until: Until) -> None:
 
 
 async def test_many_deployments_that_fail_do_not_hold_up_a_new_one(yard, until: Until) -> None:
-    for _ in range(40):
+    for _ in range(12):
         await yard.deploy(command=("no-such-command",))
     async with yard.server() as reconciler:
         deployment = await yard.deploy()
