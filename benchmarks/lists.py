@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
 from modelyard.domain.accounts import Account, IdentityType
 from modelyard.domain.models import Model
@@ -72,6 +72,14 @@ def _model(number: int, chance: random.Random) -> Model:
     )
 
 
+async def settle(store: Store) -> None:
+    """What PostgreSQL does by itself some time after so many inserts."""
+    if store._engine.dialect.name == "postgresql":
+        async with store._engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await connection.execute(text("VACUUM ANALYZE"))
+
+
 async def seconds_of(store: Store, query: PageQuery) -> Sequence[float]:
     """What one page takes, over and over; the first time does not count."""
     taken = []
@@ -89,6 +97,7 @@ async def measure(url: str) -> None:
     try:
         await store.migrate()
         await fill(store)
+        await settle(store)
         lines = []
         for name, query in QUERIES.items():
             milliseconds = [1000 * one for one in await seconds_of(store, query)]
