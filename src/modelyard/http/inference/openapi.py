@@ -23,11 +23,10 @@ _EMBEDDINGS = {
     },
 }
 _FAILURES = {
-    "400": "The body is not JSON.",
+    "400": "The body is not JSON, or did not arrive in time.",
     "401": "No key, or an unknown one.",
     "403": "The key may not call this.",
     "404": "Unknown, or not visible.",
-    "408": "The body did not arrive in time.",
     "413": "The body is too large.",
     "422": "A field is wrong; detail names it.",
     "502": "The model's worker failed.",

@@ -149,7 +149,7 @@ async def _next(batches: AsyncGenerator[list[Chunk], None], write: Write) -> byt
 
 def _history_headers(call: Call) -> RawHeaders:
     dropped = (b"x-history-messages-dropped", str(call.dropped_messages).encode())
-    tokens = call.prompt_tokens if call.prompt_tokens is not None else call.counted_prompt
+    tokens = call.counted_prompt if call.counted_prompt is not None else call.prompt_tokens
     return (dropped,) if tokens is None else (dropped, (b"x-prompt-tokens", str(tokens).encode()))
 
 
