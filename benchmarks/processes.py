@@ -16,6 +16,10 @@ from pathlib import Path
 INSIDE = "MODELYARD_BENCHMARK_NETWORK"
 
 
+# A benchmark that is told to stop takes its servers with it.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+
+
 def in_a_network_of_its_own() -> None:
     """Run this script again in a network namespace that has a loopback interface and nothing else: some
     peers listen on every interface, and there must be none that anyone else reaches."""
