@@ -8,6 +8,7 @@ variables (groups join with two underscores, as in ``MODELYARD_GATEWAY__DRAIN_SE
 
 import ipaddress
 import os
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +17,7 @@ from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -90,7 +92,8 @@ class CatalogSettings(Group):
     warm_starters: bool = False
     """Whether the starter models' workers start with the server; otherwise on first use."""
     prefetch: bool = True
-    """Whether the starter models' weights are fetched when the server starts, while it already serves."""
+    """Whether the starter models' weights are fetched at the first start, before the server listens; otherwise
+    their workers fetch them on first use."""
 
 
 class WeightsSettings(Group):
@@ -171,8 +174,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        toml = TomlConfigSettingsSource(settings_cls, os.environ.get("MODELYARD_CONFIG_FILE", "modelyard.toml"))
-        return init_settings, env_settings, toml
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
 
     @property
     def listens_on_loopback(self) -> bool:
@@ -200,3 +202,26 @@ class Settings(BaseSettings):
 def load(**overrides: Any) -> Settings:
     """Read all sources. ``overrides`` are command-line options; None means: not given."""
     return Settings(**{name: value for name, value in overrides.items() if value is not None})
+
+
+def config_file() -> Path:
+    return Path(os.environ.get("MODELYARD_CONFIG_FILE", "modelyard.toml"))
+
+
+def sources() -> dict[tuple[str, ...], str]:
+    """Where each setting that is not at its default comes from, by its path, as in ("gateway", "drain_seconds")."""
+    found: dict[tuple[str, ...], str] = {}
+    for label, source in (
+        (str(config_file()), TomlConfigSettingsSource(Settings, config_file())),
+        ("environment", EnvSettingsSource(Settings)),
+    ):
+        found |= {path: label for path in _paths(source())}
+    return found
+
+
+def _paths(tree: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _paths(value, (*path, name))
+        else:
+            yield (*path, name)
