@@ -16,6 +16,9 @@ from datetime import datetime, timedelta
 from modelyard.domain.deployments import Deployment, Event, Observation, Observed, Phase, Worker
 from modelyard.domain.lifecycle import COMING, FORGIVEN_CRASHES, is_failing
 
+GIVEN_UP_GRACE_SECONDS = 2.0
+"""A worker that does not answer any more hardly listens to a polite request, but it may."""
+
 KEPT_EXITED = 2
 """So many workers that failed are kept for a while, so that their logs can be read."""
 
@@ -148,7 +151,7 @@ class _Draft:
         elif row.phase is Phase.EXITED:
             self.rows[row.id] = row
             if seen.phase is not Phase.EXITED:
-                self.stop[row.id] = Stop(row.id, self.policy.grace_seconds, forget=False)
+                self.stop[row.id] = Stop(row.id, GIVEN_UP_GRACE_SECONDS, forget=False)
         elif seen.phase is Phase.EXITED:
             self._meet_exited(row, seen)
         else:
@@ -161,7 +164,7 @@ class _Draft:
         self.failed.append(row)
         self.rows[row.id] = replace(row, phase=Phase.EXITED, detail=seen.detail)
         # It may have been given up while its process still runs.
-        self.stop[row.id] = Stop(row.id, self.policy.grace_seconds, forget=False)
+        self.stop[row.id] = Stop(row.id, GIVEN_UP_GRACE_SECONDS, forget=False)
 
     def _updated(self, row: Worker, seen: Observation) -> Worker:
         row = replace(row, address=seen.address or row.address)

@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
+
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Account
 from modelyard.domain.deployments import DeploymentStatus
 from modelyard.store import Store
 from modelyard.testing.workers import fake_spec
 
 Until = Callable[..., Awaitable[None]]
+on_both = pytest.mark.parametrize("yard", ["sqlite", "postgresql"], indirect=True)
 
 
 @contextlib.asynccontextmanager
@@ -45,6 +48,7 @@ async def test_after_a_kill_workers_are_adopted_not_doubled(yard, until: Until) 
         assert sorted(await yard.ready(deployment)) == sorted(before)
 
 
+@on_both
 async def test_a_kill_in_the_middle_of_a_start_doubles_nobody(yard, until: Until) -> None:
     deployment = await yard.deploy(workers=3, parameters={"DELAY": "0.5"})
     for _ in range(3):
@@ -99,6 +103,7 @@ async def test_shutting_down_stops_all_and_writes_it_down(yard, until: Until) ->
         assert (await yard.now(deployment)).observed.failures == 0
 
 
+@on_both
 async def test_two_reconcilers_double_nobody(yard, until: Until) -> None:
     deployments = [await yard.deploy(workers=2) for _ in range(4)]
     async with yard.server() as one, yard.server() as other:
