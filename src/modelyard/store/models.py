@@ -78,8 +78,8 @@ class Models:
         return rows.model(found[0])
 
     async def get_many(self, model_ids: Sequence[str]) -> dict[str, Model]:
-        found = await self._session.entities(select(table).where(table.c.id.in_(model_ids)), table)
-        return {row.id: rows.model(row) for row in found}
+        found = await self._session.by_ids(table, model_ids)
+        return {id_: rows.model(row) for id_, row in found.items()}
 
     async def page(self, query: PageQuery) -> Page[Model]:
         found, total = await page_of(self._session, table, SORT_FIELDS, query)

@@ -14,7 +14,6 @@ T_co = TypeVar("T_co", covariant=True)
 SortKeys = Mapping[str, ColumnElement[Any]]
 """What a list may be sorted by: the wire's name -> what it is in SQL."""
 
-_CHUNK = 1000
 _MERGED = 32
 """Accounts whose lists are merged; those of more are put together and sorted."""
 
@@ -72,7 +71,8 @@ async def page_of(session: Session, table: Table, keys: SortKeys, query: PageQue
     walk = _Walk(session.on_postgresql, table, ordering, conditions, backwards)
     ids = walk.ids(accounts, offset + count).limit(count).offset(offset)
     wanted = [row.id for row in await session.execute(ids)]
-    return await _rows(session, table, wanted[::-1] if backwards else wanted), total
+    found = await session.by_ids(table, wanted)
+    return [found[id_] for id_ in (reversed(wanted) if backwards else wanted) if id_ in found], total
 
 
 def _ordering(table: Table, keys: SortKeys, sort: Sequence[tuple[str, bool]]) -> list[_Key]:
@@ -136,11 +136,3 @@ class _Walk:
 
 def _within(table: Table, accounts: tuple[str, ...]) -> ColumnElement[bool]:
     return table.c.account_id == accounts[0] if len(accounts) == 1 else table.c.account_id.in_(accounts)
-
-
-async def _rows(session: Session, table: Table, ids: Sequence[str]) -> list[Row[Any]]:
-    by_id: dict[str, Row[Any]] = {}
-    for start in range(0, len(ids), _CHUNK):
-        chunk = select(table).where(table.c.id.in_(ids[start : start + _CHUNK]))
-        by_id.update((row.id, row) for row in await session.entities(chunk, table))
-    return [by_id[id_] for id_ in ids if id_ in by_id]

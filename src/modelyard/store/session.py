@@ -15,6 +15,9 @@ from modelyard.store.tables import ROUTES_VERSION, counters
 
 Values = dict[str, Any]
 
+_CHUNK = 1000
+"""Ids in one statement: databases have bounds for that."""
+
 
 class Session:
     def __init__(self, connection: AsyncConnection) -> None:
@@ -38,6 +41,14 @@ class Session:
         found = (await self.execute(statement)).all()
         for row in found:
             self._versions[table.name, row.id] = row.version
+        return found
+
+    async def by_ids(self, table: Table, ids: Sequence[str]) -> dict[str, Row[Any]]:
+        """As `entities`, of these ids; those that are not there are left out."""
+        found: dict[str, Row[Any]] = {}
+        for start in range(0, len(ids), _CHUNK):
+            statement = select(table).where(table.c.id.in_(ids[start : start + _CHUNK]))
+            found.update((row.id, row) for row in await self.entities(statement, table))
         return found
 
     async def insert(self, table: Table, values: Values, taken: str) -> None:

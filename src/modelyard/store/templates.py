@@ -57,8 +57,8 @@ class Templates:
         return rows.template(found[0])
 
     async def get_many(self, template_ids: Sequence[str]) -> dict[str, Template]:
-        found = await self._session.entities(select(table).where(table.c.id.in_(template_ids)), table)
-        return {row.id: rows.template(row) for row in found}
+        found = await self._session.by_ids(table, template_ids)
+        return {id_: rows.template(row) for id_, row in found.items()}
 
     async def page(self, query: PageQuery) -> Page[Template]:
         found, total = await page_of(self._session, table, SORT_FIELDS, query)
