@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import uvicorn
+from pydantic import SecretStr
 
 from modelyard import catalog
 from modelyard.clock import SystemClock
@@ -22,7 +23,7 @@ from modelyard.errors import NotFound
 from modelyard.http.app import create_app
 from modelyard.http.parts import Parts
 from modelyard.launchers.base import Capacity
-from modelyard.settings import CatalogSettings, Settings
+from modelyard.settings import GatewaySettings, Settings
 from modelyard.store import Store
 
 KEY = "my_test_administrator-key"
@@ -143,8 +144,9 @@ class Running:
 async def compose(folder: Path) -> tuple[Parts, PretendReconciler]:
     settings = Settings(
         data_dir=folder,
-        bootstrap_api_key=KEY,
-        catalog=CatalogSettings(starters=True),  # type: ignore[arg-type]
+        database_url=SecretStr(f"sqlite:///{folder / 'modelyard.db'}"),
+        bootstrap_api_key=SecretStr(KEY),
+        gateway=GatewaySettings(total_seconds=20),
     )
     clock = SystemClock()
     store = await Store.open(settings.database)
@@ -160,13 +162,9 @@ async def compose(folder: Path) -> tuple[Parts, PretendReconciler]:
         keys=Keys(store, clock, settings.security.key_cache_seconds),
         launcher=PretendLauncher(),
         reconciler=reconciler,
-        cards={card.engine: card for card in _cards(loaded)},
+        cards=loaded.cards,
     )
     return parts, reconciler
-
-
-def _cards(loaded: Any) -> Any:
-    return loaded.cards.values() if hasattr(loaded.cards, "values") else loaded.cards
 
 
 class serving:

@@ -10,6 +10,7 @@ import pytest
 import schemathesis
 import uvicorn
 from hypothesis import HealthCheck, Phase, given, settings
+from pydantic import SecretStr
 from schemathesis import GenerationMode
 from schemathesis.checks import load_all_checks
 from schemathesis.config import SchemathesisConfig
@@ -74,7 +75,7 @@ class _Served:
 
 @pytest.fixture(scope="module")
 def description(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    configuration = Settings(data_dir=tmp_path_factory.mktemp("schemathesis"), bootstrap_api_key=KEY)  # type: ignore[arg-type]
+    configuration = Settings(data_dir=tmp_path_factory.mktemp("schemathesis"), bootstrap_api_key=SecretStr(KEY))
     with _Served(configuration) as url:
         yield schemathesis.openapi.from_url(url + "/openapi.json", config=CONFIG)
 

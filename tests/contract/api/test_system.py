@@ -4,9 +4,10 @@ import dataclasses
 from pathlib import Path
 
 import httpx
-from api_server import Running, serving
+from api_server import KEY, Running, serving
 
 from modelyard.http.app import create_app
+from modelyard.http.parts import Parts
 
 
 def test_alive_and_ready(server: Running) -> None:
@@ -14,19 +15,23 @@ def test_alive_and_ready(server: Running) -> None:
     assert httpx.get(server.url + "/readyz").json() == {"status": "ready", "reasons": []}
 
 
-async def test_not_ready_says_why(server: Running) -> None:
+def test_not_ready_says_why(server: Running) -> None:
     async def no() -> str | None:
         return "the reconciler has not started"
 
     async def fine() -> str | None:
         return None
 
-    app = create_app(dataclasses.replace(server.parts, checks=(fine, no)))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
-        answer = await client.get("/readyz")
+    answer = server.run(get(dataclasses.replace(server.parts, checks=(fine, no)), "/readyz"))
     assert answer.status_code == 503
     assert "the reconciler has not started" in answer.json()["reasons"]
     assert answer.headers["retry-after"]
+
+
+async def get(parts: Parts, path: str) -> httpx.Response:
+    """What another app made of ``parts`` answers; run it where the server runs, whose store it shares."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(create_app(parts)), base_url="http://x") as client:
+        return await client.get(path, headers={"x-api-key": KEY})
 
 
 def test_metrics(server: Running) -> None:
@@ -49,13 +54,8 @@ def test_the_document_knows_every_call(server: Running) -> None:
 
 def test_hot_routes_are_part_of_the_document(server: Running) -> None:
     hot = {"paths": {"/v4/models/{id}/embeddings": {"post": {}}}, "components": {"schemas": {"Hot": {}}}}
-    app = create_app(dataclasses.replace(server.parts, hot_openapi=hot))
-
-    async def read() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
-            return await client.get("/openapi.json")
-
-    document = server.run(read()).json()
+    parts = dataclasses.replace(server.parts, hot_openapi=hot)
+    document = server.run(get(parts, "/openapi.json")).json()
     assert "/v4/models/{id}/embeddings" in document["paths"]
     assert {"Hot", "Problem"} <= set(document["components"]["schemas"])
 
@@ -73,15 +73,7 @@ def test_what_is_unexpected_tells_nothing(server: Running) -> None:
         def __getattr__(self, name: str) -> object:
             raise RuntimeError("the secret is a walrus")
 
-    app = create_app(dataclasses.replace(server.parts, store=Broken()))
-
-    async def read() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
-            from api_server import KEY
-
-            return await client.get("/v4/models", headers={"x-api-key": KEY})
-
-    answer = server.run(read())
+    answer = server.run(get(dataclasses.replace(server.parts, store=Broken()), "/v4/models"))  # type: ignore[arg-type]
     assert answer.status_code == 500
     assert answer.json()["code"] == "internal_error"
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
