@@ -201,7 +201,12 @@ async def test_ports_and_hosts_reach_the_command_line(launcher: LocalLauncher) -
 
 @pytest.mark.parametrize(
     ("command", "words"),
-    [((), "no command"), (("/no/such/file",), "does not exist"), (("/etc/passwd",), "not executable"), (("/etc",), "directory")],
+    [
+        ((), "no command"),
+        (("/no/such/file",), "does not exist"),
+        (("/etc/passwd",), "not executable"),
+        (("/etc",), "directory"),
+    ],
 )
 async def test_commands_that_cannot_run_are_named(
     launcher: LocalLauncher, command: tuple[str, ...], words: str

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ from modelyard.launchers.base import Capacity
 from modelyard.launchers.local import log_files
 from modelyard.launchers.local.environment import command, environment
 from modelyard.launchers.local.home import Home, Process, Record
-from modelyard.launchers.local.processes import all_marked, born, in_words, is_running, marked, signal_group
+from modelyard.launchers.local.processes import all_marked, born, in_words, is_alive, is_running, marked, signal_group
 from modelyard.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -259,11 +260,15 @@ def _popen(argv: list[str], env: dict[str, str], home: Home) -> subprocess.Popen
 
 
 def _kill_all_of(worker_id: str, leader: Process | None) -> None:
-    for process in marked(worker_id, leader):
-        try:
+    """Kill what is left of a worker, and wait (in this thread) until it is."""
+    left = marked(worker_id, leader)
+    for process in left:
+        with suppress(psutil.Error):
             process.kill()
-        except psutil.Error:
-            continue
+    deadline = time.monotonic() + _KILLED_SECONDS
+    # Not psutil's own waiting: it would reap our children, and their exit codes with them.
+    while any(map(is_alive, left)) and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 @contextmanager

@@ -41,6 +41,14 @@ def is_running(process: Process, worker_id: str) -> bool:
         return False  # another user's: ours was not
 
 
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process runs, and does not only wait to be reaped."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
 def marked(worker_id: str, leader: Process | None) -> list[psutil.Process]:
     """Every process of a worker that is alive: those with its mark, and those of its session."""
     found = []
