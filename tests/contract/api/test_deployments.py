@@ -42,6 +42,8 @@ def test_a_failure_says_why_and_leaves_the_deployment_there(http: httpx.Client, 
     assert there["status"] == "UPDATE_FAILED"
     assert "no such file" in there["status_detail"]["reason"]
     assert there["id"] in answer.json()["detail"][0]["msg"]
+    renamed = http.patch(f"{path}/{there['id']}", json={"name": "two"})
+    assert (renamed.status_code, renamed.json()["status"]) == (200, "UPDATE_FAILED")
     mended = http.patch(f"{path}/{there['id']}", json={"model_creation_parameters": {}})
     assert mended.json()["status"] == "READY"
 

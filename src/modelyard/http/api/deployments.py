@@ -25,6 +25,8 @@ from modelyard.http.parts import Parts
 router = APIRouter(prefix="/v4/models/{model_id}/deployments", tags=["Deployments"])
 by_id = APIRouter(prefix="/v4/model-deployments", tags=["Deployments"])
 
+_OF_WORKERS = frozenset({"model_creation_parameters", "vendor_configuration"})
+
 
 @router.post("", responses=problems(404, 409, 504))
 async def create(
@@ -61,7 +63,9 @@ async def update(
     changed = await parts.deployments.change(
         scope, deployment_id, model_id, lambda deployment: convert.changed(deployment, body)
     )
-    return _answer(parts, await _settled(parts, request, changed) if body.wait_for_ready else changed)
+    # A new name or other metadata is nothing that workers could fail at.
+    waits = body.wait_for_ready and not _OF_WORKERS.isdisjoint(body.model_fields_set)
+    return _answer(parts, await _settled(parts, request, changed) if waits else changed)
 
 
 @router.delete("/{deployment_id}", responses=problems(404, 409))

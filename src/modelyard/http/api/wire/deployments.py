@@ -8,7 +8,7 @@ from pydantic import MISSING, Field
 
 from modelyard.domain.deployments import DeploymentStatus
 from modelyard.domain.models import ModelVendor
-from modelyard.http.api.wire.common import Answer, Body, Choice, FreeForm, Id, ListQuery, Name, Owned
+from modelyard.http.api.wire.common import Answer, Body, Choice, FreeForm, Id, Name, Owned
 from modelyard.http.api.wire.templates import Count, Resources, Word
 
 Values = dict[str, Any]
@@ -52,10 +52,6 @@ class DeploymentChange(Body):
     vendor_configuration: DeploymentConfiguration | None = None
     """Each field by itself; null takes one back to the template's."""
     wait_for_ready: bool = True
-
-
-class DeploymentQuery(ListQuery):
-    pass
 
 
 class StatusDetailAnswer(Answer):
