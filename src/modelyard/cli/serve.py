@@ -5,12 +5,9 @@ from typing import Annotated
 
 import typer
 
-from modelyard import catalog
-from modelyard.cli.progress import shown
+from modelyard.cli.prefetch import prefetch
 from modelyard.cli.settings import loaded
-from modelyard.errors import WeightsError
-from modelyard.settings import LauncherKind, Settings
-from modelyard.weights.cache import WeightCache
+from modelyard.settings import LauncherKind
 
 
 def serve(
@@ -33,18 +30,5 @@ def serve(
         host=host, port=port, data_dir=data_dir, database_url=database_url, gateways=gateways, launcher=launcher
     )
     if settings.catalog.starters and settings.catalog.prefetch:
-        _prefetch(settings)
+        prefetch(settings)
     uvloop.run(run(settings))
-
-
-def _prefetch(settings: Settings) -> None:
-    """Fetch the starter models' weights where they are not there yet, showing how far it is. A server without them
-    is of use too: their workers try again on the first call."""
-    cache = WeightCache(settings.data_dir / "weights", settings.weights)
-    for uri in dict.fromkeys(uri for starter in catalog.load().starters for uri in starter.weight_uris):
-        try:
-            with shown() as on_progress:
-                cache.resolve(uri, on_progress=on_progress)
-        except WeightsError as error:
-            typer.secho(f"Starter weights could not be fetched, and will be on first use: {error}", err=True)
-            return

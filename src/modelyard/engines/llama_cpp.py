@@ -35,6 +35,16 @@ _ERROR_LINE = re.compile(r"^[\d.]+ E (?P<who>[^:]*): (?P<text>.*)$")
 _NOISE = ("exiting due to", "failed to load model", "please consider", "for example:", "trying to fit params")
 
 
+def prepared(weights: Weights, uri: str, quantization: str = "") -> Path:
+    """The GGUF file behind ``uri``, fetched, checked, and requantised once where ``quantization`` names a format."""
+    model = _gguf_file(weights.resolve(uri))
+    _check_header(model)
+    if not quantization:
+        return model
+    name = f"{model.stem}.{quantization}.gguf"
+    return weights.derive(model, name, lambda source, target: requantise(source, target, quantization))
+
+
 class LlamaCpp:
     parameters_type: ClassVar = LlamaCppParameters
 
@@ -47,12 +57,7 @@ class LlamaCpp:
 
     def load(self) -> None:
         """Fetch and check the weights; the server reads them when it starts."""
-        model = _gguf_file(self._weights.resolve(self._parameters.weights))
-        _check_header(model)
-        if wanted := self._parameters.quantization:
-            name = f"{model.stem}.{wanted}.gguf"
-            model = self._weights.derive(model, name, lambda source, target: requantise(source, target, wanted))
-        self._model = model
+        self._model = prepared(self._weights, self._parameters.weights, self._parameters.quantization)
 
     def serve(self, host: str, port: int) -> None:
         import xllamacpp
