@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
 import msgspec
+import structlog
 
 from modelyard.clock import Clock
 from modelyard.domain.accounts import Caller
@@ -29,7 +30,7 @@ from modelyard.domain.inference import (
 from modelyard.domain.routes import Endpoint, Route
 from modelyard.domain.templates import EndpointProtocol
 from modelyard.domain.usage import Verb
-from modelyard.errors import InvalidRequest, ModelyardError
+from modelyard.errors import InvalidRequest, ModelyardError, UpstreamError
 from modelyard.gateway.adapters.openai import OpenAIAdapter
 from modelyard.gateway.adapters.sgp import SgpAdapter
 from modelyard.gateway.adapters.wire import WireRequest
@@ -45,6 +46,8 @@ from modelyard.gateway.upstream import Answer, Lost, Upstream
 from modelyard.settings import GatewaySettings
 
 Prepare = Callable[[Endpoint], WireRequest | Awaitable[WireRequest]]
+
+log = structlog.get_logger(__name__)
 
 _BUSY = (429, 502, 503)
 """Answers of a worker that another worker may not give."""
@@ -114,11 +117,7 @@ class Gateway:
     async def chat(self, call: Call, request: ChatRequest) -> ChatResult:
         adapter = self._adapter(call.route)
         call.request = request
-        lease, answer = await self._open_text(call, request, adapter)
-        try:
-            streamed, body = answer.is_stream, await answer.read()
-        finally:
-            lease.release()
+        streamed, body = await self._whole_text(call, request, adapter)
         result = fold_chat(adapter.stream_decoder(request), body) if streamed else adapter.decode_chat(request, body)
         call.estimated_response = estimate_text(result.message.content) if result.response_tokens is None else 0
         call.count(result.prompt_tokens, result.response_tokens)
@@ -150,11 +149,7 @@ class Gateway:
         adapter = self._adapter(call.route)
         call.request = request
         wire = adapter.encode_embedding(request, call.route)
-        lease, answer = await self._open(call, lambda _: wire, adapter)
-        try:
-            result = adapter.decode_embedding(request, await answer.read())
-        finally:
-            lease.release()
+        result = adapter.decode_embedding(request, await self._whole(call, wire, adapter))
         call.count(result.tokens_used, 0)
         return result
 
@@ -162,11 +157,7 @@ class Gateway:
         adapter = self._adapter(call.route)
         call.request = request
         wire = adapter.encode_reranking(request, call.route)
-        lease, answer = await self._open(call, lambda _: wire, adapter)
-        try:
-            result = adapter.decode_reranking(request, await answer.read())
-        finally:
-            lease.release()
+        result = adapter.decode_reranking(request, await self._whole(call, wire, adapter))
         call.count(result.tokens_used, 0)
         return result
 
@@ -176,6 +167,7 @@ class Gateway:
         path = route.streaming_predict_route if stream and route.supports_streaming else route.predict_route
         wire = WireRequest(path, body)
         lease, answer = await self._open(call, lambda _: wire, self._adapters[EndpointProtocol.SGP])
+        call.first_byte()
         return Forwarded(lease, answer)
 
     def _adapter(self, route: Route) -> Adapters:
@@ -194,12 +186,35 @@ class Gateway:
                 raise
         return await self._open(call, shorter.prepare, adapter)
 
-    async def _complete_one(self, call: Call, request: CompletionRequest, adapter: Adapters) -> CompletionResult:
-        lease, answer = await self._open_text(call, request, adapter)
+    async def _whole_text(self, call: Call, request: TextRequest, adapter: Adapters) -> tuple[bool, bytes]:
+        """The body of an answer that is wanted whole, and whether it is a stream to be folded.
+
+        A stream that breaks is asked for once more: of this answer the client has not seen a byte.
+        """
+        for last in (False, True):
+            lease, answer = await self._open_text(call, request, adapter)
+            call.first_byte()
+            streamed = answer.is_stream
+            try:
+                return streamed, await answer.read()
+            except UpstreamError as error:
+                if last or not streamed:
+                    raise
+                log.warning("asking again", request_id=call.request_id, worker=lease.endpoint.worker_id, why=str(error))
+            finally:
+                lease.release()
+        raise AssertionError("the last try returns or raises")
+
+    async def _whole(self, call: Call, wire: WireRequest, adapter: Adapters) -> bytes:
+        lease, answer = await self._open(call, lambda _: wire, adapter)
+        call.first_byte()
         try:
-            streamed, body = answer.is_stream, await answer.read()
+            return await answer.read()
         finally:
             lease.release()
+
+    async def _complete_one(self, call: Call, request: CompletionRequest, adapter: Adapters) -> CompletionResult:
+        streamed, body = await self._whole_text(call, request, adapter)
         if streamed:
             return fold_completion(adapter.stream_decoder(request), body, request.prompts[0])
         return adapter.decode_completion(request, body)
@@ -259,8 +274,7 @@ class Gateway:
                     wire = await wire
                 call.sent = True
                 answer = await self._upstream.send(lease.endpoint.address, wire)
-                if answer.status == 200:
-                    call.first_byte()
+                if 200 <= answer.status < 300:
                     return lease, answer
                 error = adapter.decode_error(answer.status, await answer.read_start())
                 if answer.status not in _BUSY:
@@ -286,6 +300,7 @@ class Gateway:
 
 
 def _count_chunks(call: Call, chunks: list[Chunk]) -> None:
+    call.first_byte()
     for chunk in chunks:
         if chunk.finish_reason is not None:
             call.count(chunk.prompt_tokens, chunk.response_tokens)

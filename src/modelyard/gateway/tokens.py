@@ -8,7 +8,7 @@ one a worker speaks is found out once. A worker that speaks neither has its conv
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -24,6 +24,9 @@ from modelyard.gateway.upstream import Upstream
 
 _encode = msgspec.json.Encoder().encode
 _MAX_KNOWN = 4096
+_TROUBLE = (408, 429, 500, 502, 503, 504)
+
+T = TypeVar("T")
 
 
 class Dialect(Enum):
@@ -75,11 +78,15 @@ class TokenCounter:
     async def tongue(self, endpoint: Endpoint) -> Tongue:
         """How the worker at ``endpoint`` counts."""
         known = self._tongues.get(endpoint.worker_id)
-        if known is None:
-            known = self._tongues[endpoint.worker_id] = await self._ask(endpoint)
-            while len(self._tongues) > _MAX_KNOWN:
-                self._tongues.popitem(last=False)
-        return known
+        if known is not None:
+            return known
+        asked = await self._ask(endpoint)
+        if asked is None:
+            return Tongue(Dialect.NONE)
+        self._tongues[endpoint.worker_id] = asked
+        while len(self._tongues) > _MAX_KNOWN:
+            self._tongues.popitem(last=False)
+        return asked
 
     async def count(self, endpoint: Endpoint, request: ChatRequest, messages: list[Message]) -> int:
         """Tokens of ``messages`` under ``request``'s template settings: exact, but for images, and for workers
@@ -128,24 +135,20 @@ class TokenCounter:
         body = {"content": prompt, "add_special": True, "parse_special": True}
         return _length(decoded(_tokens, await self._post(endpoint, "/tokenize", body)))
 
-    async def _ask(self, endpoint: Endpoint) -> Tongue:
+    async def _ask(self, endpoint: Endpoint) -> Tongue | None:
+        """None where the worker is in trouble at the moment, so that it is asked again next time."""
         status, body = await self._exchange(endpoint, WireRequest("/props", b"", method="GET"))
-        if status == 200:
-            try:
-                props = _props.decode(body)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                return Tongue(Dialect.NONE)
+        if status == 200 and (props := _read(_props, body)) is not None:
             adds_bos = await self._tokenized(endpoint, "") > 0
             return Tongue(Dialect.LLAMA_CPP, props.bos_token, props.eos_token, adds_bos)
+        if status in _TROUBLE:
+            return None
         probe = _encode({"messages": [{"role": "user", "content": "x"}], "add_generation_prompt": True})
         status, body = await self._exchange(endpoint, WireRequest("/tokenize", probe))
-        if status != 200:
-            return Tongue(Dialect.NONE)
-        try:
-            _length(decoded(_tokens, body))
-        except UpstreamError:
-            return Tongue(Dialect.NONE)
-        return Tongue(Dialect.MESSAGES)
+        if status in _TROUBLE:
+            return None
+        counted = _read(_tokens, body) if status == 200 else None
+        return Tongue(Dialect.NONE if counted is None or counted.count is None else Dialect.MESSAGES)
 
     async def _post(self, endpoint: Endpoint, path: str, body: Any) -> bytes:
         status, answer = await self._exchange(endpoint, WireRequest(path, _encode(body)))
@@ -158,13 +161,18 @@ class TokenCounter:
         return answer.status, await answer.read()
 
 
+def _read(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T | None:
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def _length(tokens: _Tokens) -> int:
     if tokens.count is not None:
         return tokens.count
-    if tokens.tokens:
-        return len(tokens.tokens)
     if tokens.tokens is not None:
-        return 0
+        return len(tokens.tokens)
     raise UpstreamError("The worker's /tokenize tells no count.")
 
 

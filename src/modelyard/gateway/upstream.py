@@ -1,7 +1,7 @@
 """Requests to workers: time-outs, and failures told apart by whether another try is safe."""
 
 from collections.abc import AsyncGenerator
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from modelyard.errors import ModelyardError, Unavailable, UpstreamError, UpstreamTimeout
 from modelyard.gateway.adapters.wire import WireRequest
@@ -10,6 +10,8 @@ from modelyard.settings import GatewaySettings
 
 MAX_ERROR_BYTES = 64 * 1024
 _MAX_KNOWN = 10_000
+_PATH = "/?&=%:@!$'()*+,;~-._"
+"""What stays as it is in a template's predict_route; anything else, such as a line's end, is escaped."""
 
 
 class Lost(Exception):
@@ -138,13 +140,13 @@ class Upstream:
 def _head(method: str, address: str, path: str) -> bytes:
     url = urlsplit(address)
     lines = (
-        f"{method} {url.path.rstrip('/')}{path} HTTP/1.1",
+        f"{method} {quote(url.path.rstrip('/') + path, safe=_PATH)} HTTP/1.1",
         f"host: {url.netloc}",
         "accept: */*",
         "content-type: application/json",
         "",
     )
-    return "\r\n".join(lines).encode("ascii", "xmlcharrefreplace")
+    return "\r\n".join(lines).encode("ascii")
 
 
 def _broken(error: Cut | Garbage | Silence) -> ModelyardError:

@@ -380,3 +380,75 @@ async def test_an_answer_cut_at_every_byte_is_still_an_answer(house: House, star
     house.show(await start_worker(behave))
     response = await house.chat(stream=True)
     assert response.text.count("data: ") == 3
+
+
+async def test_a_whole_answer_is_asked_for_again_when_its_stream_breaks(
+    house: House, start_worker: StartWorker
+) -> None:
+    """llama.cpp is always asked to stream; a client that wanted the whole has not seen a byte of half of it."""
+
+    async def behave(asked: Asked) -> None:
+        await asked.begin_stream()
+        await asked.piece(chunk("Hel"))
+        if len(worker.asked) == 1:
+            await asked.reset()
+        else:
+            await asked.piece(CHAT_END)
+            await asked.end_stream()
+
+    worker = await start_worker(behave)
+    house.show(worker)
+    response = await house.chat()
+    assert response.json()["completions"] == [["Hi", ["Hel"]]]
+    assert len(worker.asked) == 2
+    assert (await house.record()).outcome is Outcome.OK
+
+
+async def test_a_whole_answer_is_asked_for_again_only_once(house: House, start_worker: StartWorker) -> None:
+    async def behave(asked: Asked) -> None:
+        await asked.begin_stream()
+        await asked.piece(chunk("Hel"))
+        await asked.reset()
+
+    worker = await start_worker(behave)
+    house.show(worker)
+    assert shape_of(await house.chat()) == (502, "upstream_cut_off")
+    assert len(worker.asked) == 2
+    assert house.gateway.in_flight("w0") == 0
+
+
+async def test_a_worker_in_trouble_is_asked_again_what_it_can(house: House, start_worker: StartWorker) -> None:
+    probes: list[str] = []
+
+    async def behave(asked: Asked) -> None:
+        if asked.path == "/props":
+            probes.append(asked.path)
+            await asked.answer({"error": {"message": "Loading model", "code": 503}}, 503 if len(probes) == 1 else 404)
+        elif asked.path == "/tokenize":
+            await asked.answer({"count": 3})
+        else:
+            await answer_chat(asked)
+
+    house.show(await start_worker(behave, counts=True))
+    for _ in range(3):
+        assert (await house.chat()).status_code == 200
+    assert len(probes) == 2
+
+
+async def test_routes_of_a_template_cannot_add_to_a_request(house: House, start_worker: StartWorker) -> None:
+    async def behave(asked: Asked) -> None:
+        await asked.answer({"path": asked.path})
+
+    worker = await start_worker(behave)
+    house.show(worker, model_type=ModelType.GENERIC, predict_route="/a b\r\nx: y?z=1")
+    response = await house.client.post(f"/v4/models/{make_route().model_id}/deployments/chat/execute", json={})
+    assert response.json() == {"path": "/a%20b%0D%0Ax:%20y?z=1"}
+
+
+async def test_any_success_of_a_worker_is_one(house: House, start_worker: StartWorker) -> None:
+    async def behave(asked: Asked) -> None:
+        await asked.answer({"made": True}, 201)
+
+    house.show(await start_worker(behave), model_type=ModelType.GENERIC)
+    response = await house.client.post(f"/v4/models/{make_route().model_id}/deployments/chat/execute", json={})
+    assert (response.status_code, response.json()) == (200, {"made": True})
