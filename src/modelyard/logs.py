@@ -40,6 +40,11 @@ def write_lines(logger: str, event: str, lines: Iterable[Mapping[str, object]]) 
         _json_handler.flush()
 
 
+def _for_people() -> structlog.dev.ConsoleRenderer:
+    # Plain tracebacks: rich ones show local variables, and so keys.
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+
+
 def configure(settings: LoggingSettings) -> None:
     """Set up structlog, and route the standard library's loggers (uvicorn's, asyncio's) through it."""
     global _json_handler
@@ -53,7 +58,7 @@ def configure(settings: LoggingSettings) -> None:
     renderer: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_encoded)]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [_for_people()]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

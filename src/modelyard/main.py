@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -39,6 +40,9 @@ from modelyard.settings import LauncherKind, Settings
 from modelyard.store import Store
 
 log = structlog.get_logger(__name__)
+
+_WORKER_SECONDS = 10.0
+"""How long a worker may take to stop when the server does."""
 
 
 async def run(settings: Settings) -> None:
@@ -116,7 +120,8 @@ class _Load:
 async def _stop(reconciler: Reconciler, gateway: Gateway, usage: UsageWriter, settings: Settings) -> None:
     await gateway.aclose()
     await reconciler.aclose()
-    await reconciler.stop_all(settings.gateway.drain_seconds)
+    # No call is under way any more: workers have nothing left to finish.
+    await reconciler.stop_all(min(_WORKER_SECONDS, settings.gateway.drain_seconds))
     await usage.flush()
 
 
@@ -198,12 +203,21 @@ async def _serve(settings: Settings, parts: Parts, listener: socket.socket) -> N
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     print(f"modelyard listens on http://{shown}:{port} (API documentation at /docs)", file=sys.stderr, flush=True)
-    await _Server(config).serve(sockets=[listener])
+    await _Server(config, parts.stopping).serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """uvicorn would give the signal that ended it to the process once more, which would end it before workers are
     stopped and usage is written."""
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Whoever waits for a deployment is told so now; the answer would not come before the end.
+        self._stopping.set()
+        super().handle_exit(sig, frame)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -215,7 +215,7 @@ def sources() -> dict[tuple[str, ...], str]:
         (str(config_file()), TomlConfigSettingsSource(Settings, config_file())),
         ("environment", EnvSettingsSource(Settings)),
     ):
-        found |= {path: label for path in _paths(source())}
+        found |= dict.fromkeys(_paths(source()), label)
     return found
 
 

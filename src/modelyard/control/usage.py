@@ -6,6 +6,7 @@ from collections import deque
 import structlog
 
 from modelyard.clock import Clock
+from modelyard.control import metrics
 from modelyard.domain.usage import UsageRecord
 from modelyard.errors import InvalidRequest, Unavailable
 from modelyard.logs import write_lines
@@ -30,7 +31,7 @@ class UsageWriter:
         self._log_calls = log_calls
         self._buffer: deque[UsageRecord] = deque()
         self._in_hand: list[UsageRecord] = []
-        self._unlogged: deque[UsageRecord] = deque(maxlen=settings.buffer_records)
+        self._untold: deque[UsageRecord] = deque(maxlen=settings.buffer_records)
         self._flushing = asyncio.Lock()
         self._away = False
         self._reported = 0
@@ -44,8 +45,7 @@ class UsageWriter:
 
     def record(self, record: UsageRecord) -> None:
         """Take one record; never blocks, never raises."""
-        if self._log_calls:
-            self._unlogged.append(record)
+        self._untold.append(record)
         self._buffer.append(record)
         if self.waiting > self._settings.buffer_records:
             self._buffer.popleft()
@@ -64,7 +64,7 @@ class UsageWriter:
     async def flush(self) -> bool:
         """Write everything that is waiting. False where the database is away: it is all kept then."""
         async with self._flushing:
-            await self._log_new()
+            await self._tell_new()
             try:
                 while self._buffer:
                     await self._write_some()
@@ -103,10 +103,13 @@ class UsageWriter:
             await self._write(records[:middle])
             await self._write(records[middle:])
 
-    async def _log_new(self) -> None:
-        while self._unlogged:
-            some = [self._unlogged.popleft() for _ in range(min(_LINES, len(self._unlogged)))]
-            write_lines("modelyard.calls", "call", map(_line, some))
+    async def _tell_new(self) -> None:
+        """Metrics and log lines, which need no database."""
+        while self._untold:
+            some = [self._untold.popleft() for _ in range(min(_LINES, len(self._untold)))]
+            metrics.count(some)
+            if self._log_calls:
+                write_lines("modelyard.calls", "call", map(_line, some))
             await asyncio.sleep(0)
 
     def _tell_away(self, error: Unavailable) -> None:

@@ -1,20 +1,24 @@
 """/healthz, /readyz, /metrics, /openapi.json, /docs: for whoever runs the server. None needs a key."""
 
 import asyncio
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from starlette.responses import Response
 
-from modelyard.errors import ModelyardError
+from modelyard.errors import ModelyardError, NotFound
 from modelyard.http.api.given import GivenParts
 from modelyard.http.api.wire.common import Answer
 from modelyard.http.parts import Check, Parts
 
-PUBLIC = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs")
+# Swagger UI comes with a package, not from a CDN: a server in a closed network has its documentation too.
+_ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
+PUBLIC = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", *(f"/docs/{asset}" for asset in _ASSETS))
 CHECK_SECONDS = 5.0
 
 router = APIRouter(tags=["System"])
@@ -80,4 +84,20 @@ async def openapi(request: Request) -> JSONResponse:
 
 @router.get("/docs", include_in_schema=False)
 async def docs() -> HTMLResponse:
-    return get_swagger_ui_html(openapi_url="/openapi.json", title="modelyard")
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title="modelyard",
+        swagger_js_url="/docs/swagger-ui-bundle.js",
+        swagger_css_url="/docs/swagger-ui.css",
+        swagger_favicon_url="data:,",
+    )
+
+
+@router.get("/docs/{asset}", include_in_schema=False)
+async def docs_asset(asset: str) -> FileResponse:
+    if asset not in _ASSETS:
+        raise NotFound(f"There is nothing at /docs/{asset}.")
+    package = find_spec("fastapi_offline")
+    assert package is not None
+    assert package.origin is not None
+    return FileResponse(Path(package.origin).parent / "static" / asset, media_type=_ASSETS[asset])

@@ -1,0 +1,38 @@
+"""What Prometheus is told of calls, counted in batches beside the calls' path (GET /metrics)."""
+
+from collections import Counter as Tally
+from collections.abc import Iterable
+
+from prometheus_client import Counter, Histogram
+
+from modelyard.domain.usage import UsageRecord
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+CALLS = Counter("modelyard_calls", "Inference calls", ("verb", "model", "outcome"))
+TOKENS = Counter("modelyard_tokens", "Tokens read (prompt) and written (response)", ("model", "kind"))
+FIRST_BYTE = Histogram(
+    "modelyard_first_byte_seconds", "From a call to the first byte of its answer", ("verb",), buckets=_SECONDS
+)
+TOTAL = Histogram("modelyard_call_seconds", "From a call to the end of its answer", ("verb",), buckets=_SECONDS)
+
+
+def count(records: Iterable[UsageRecord]) -> None:
+    calls: Tally[tuple[str, str, str]] = Tally()
+    tokens: Tally[tuple[str, str]] = Tally()
+    for record in records:
+        calls[record.verb.value, record.model_name, record.outcome.value] += 1
+        tokens[record.model_name, "prompt"] += record.prompt_tokens
+        tokens[record.model_name, "response"] += record.response_tokens
+        TOTAL.labels(record.verb.value).observe(record.total_seconds)
+        if record.first_byte_seconds is not None:
+            FIRST_BYTE.labels(record.verb.value).observe(record.first_byte_seconds)
+    for (verb, model, outcome), number in calls.items():
+        CALLS.labels(verb, _printable(model), outcome).inc(number)
+    for (model, kind), number in tokens.items():
+        TOKENS.labels(_printable(model), kind).inc(number)
+
+
+def _printable(name: str) -> str:
+    # One name that is no UTF-8 would keep all of /metrics from being written.
+    return name.encode("utf-8", "replace").decode()
