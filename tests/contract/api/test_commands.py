@@ -52,9 +52,7 @@ def test_logs_by_name_and_by_id(http: httpx.Client, model: dict[str, Any]) -> No
     assert [line.split(" of ")[0] for line in by_name.splitlines()] == ["line 498", "line 499"]
 
 
-def test_a_name_that_means_several_or_none(
-    http: httpx.Client, model: dict[str, Any], name: str, account: str
-) -> None:
+def test_a_name_that_means_several_or_none(http: httpx.Client, model: dict[str, Any], name: str, account: str) -> None:
     refused = run("logs", "nowhere")
     assert isinstance(refused.exception, ModelyardError)
     assert "no deployment 'nowhere'" in str(refused.exception)
