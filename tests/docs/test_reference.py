@@ -74,3 +74,12 @@ def test_commands_that_are_mentioned_exist(page: Path) -> None:
 def test_python_in_the_pages_is_python(page: Path) -> None:
     for block in re.findall(r"^ *```python\n(.*?)^ *```", page.read_text(), re.DOTALL | re.MULTILINE):
         compile(textwrap.dedent(block), str(page), "exec")
+
+
+def test_the_glossary_speaks_of_words_that_the_code_uses() -> None:
+    page = (DOCS / "glossary.md").read_text()
+    words = [line.split("|")[1].strip() for line in page.splitlines()[5:] if line.startswith("| ")]
+    assert len(words) > 30
+    source = " ".join(path.read_text().lower() for path in (ROOT / "src").rglob("*.py")).replace("_", " ")
+    unused = [word for word in words for part in re.split(r" / | \(.*", word) if part and part.lower() not in source]
+    assert not unused
