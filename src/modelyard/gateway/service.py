@@ -6,7 +6,6 @@ where a failed worker leads to another try.
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
 import msgspec
@@ -240,11 +239,10 @@ class Gateway:
         lease, answer = await self._open_text(call, request, adapter)
         try:
             decoder = adapter.stream_decoder(request)
-            async with contextlib.aclosing(answer.pieces()) as pieces:
-                async for piece in pieces:
-                    if chunks := decoder.feed(piece):
-                        _count_chunks(call, chunks)
-                        yield chunks
+            while piece := await answer.read_some():
+                if chunks := decoder.feed(piece):
+                    _count_chunks(call, chunks)
+                    yield chunks
             if chunks := decoder.flush():
                 _count_chunks(call, chunks)
                 yield chunks

@@ -59,26 +59,26 @@ class Answer:
         """The body's beginning, which is all of a sensible error message."""
         start = b""
         try:
-            async for piece in self.pieces():
+            while len(start) < MAX_ERROR_BYTES and (piece := await self.read_some()):
                 start += piece
-                if len(start) >= MAX_ERROR_BYTES:
-                    break
         except ModelyardError:
             pass  # what came of the explanation is better than none
         finally:
             self.close()
         return start[:MAX_ERROR_BYTES]
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """The body as it arrives, one piece for each read of the connection."""
+    async def read_some(self) -> bytes:
+        """What has come of the body since the last time, waiting for some; empty at the end."""
         assert self._connection is not None
         try:
-            while piece := await self._connection.read_some():
-                yield piece
+            return await self._connection.read_some()
         except (Cut, Garbage, Silence) as error:
             raise _broken(error) from error
-        finally:
-            self.close()
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """The body as it arrives, one piece for each read of the connection."""
+        while piece := await self.read_some():
+            yield piece
 
     def close(self) -> None:
         """Keep the connection if the body was read to its end, else close it. May be repeated."""

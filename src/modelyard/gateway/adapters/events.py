@@ -26,7 +26,8 @@ class EventParser:
             # A carriage return at the very end may be the first half of a line's end.
             tail = b"\r" if buffer.endswith(b"\r") else b""
             buffer = buffer[: len(buffer) - len(tail)].replace(b"\r\n", b"\n").replace(b"\r", b"\n") + tail
-        *blocks, self._buffer = buffer.split(b"\n\n")
+        blocks = buffer.split(b"\n\n")
+        self._buffer = blocks.pop()
         if len(self._buffer) > MAX_EVENT_BYTES:
             raise UpstreamError(f"The worker streams an event of more than {MAX_EVENT_BYTES} bytes.")
         return [event for block in blocks if (event := _parse(block)) is not None]
