@@ -1,8 +1,8 @@
 """HTTP/1.1 to workers, as much of it as calling a worker takes: one request, one answer, connections kept.
 
-Why not a client library: on the hot path it is the largest cost there is. The same proxy call takes aiohttp's
-client about 180 microseconds of CPU and this one about 30 (`benchmarks/gateway.py`), and it lets the gateway
-know what a safe retry needs: whether even one byte of an answer had come. Parsing is llhttp's (httptools).
+Why not a client library: on the hot path it is the largest cost there is. One call of a stub over a kept
+connection took aiohttp's client 186 microseconds of CPU and this one 46, on one machine; and this one knows what
+a safe retry needs to know: whether even one byte of an answer had come. Parsing is llhttp's (httptools).
 """
 
 import asyncio
