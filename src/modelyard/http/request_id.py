@@ -1,7 +1,7 @@
 """Every request has an id, and every response tells it."""
 
+import random
 import re
-import uuid
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,7 +23,8 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _given(scope) or uuid.uuid4().hex.encode()
+        # unique is enough, unguessable is not needed: a fifth of what uuid4 costs
+        request_id = _given(scope) or b"%032x" % random.getrandbits(128)  # noqa: S311
         scope.setdefault("state", {})["request_id"] = request_id.decode()
 
         async def send_with_id(message: Message) -> None:
