@@ -24,7 +24,7 @@ class RequestId:
             await self._app(scope, receive, send)
             return
         # unique is enough, unguessable is not needed: a fifth of what uuid4 costs
-        request_id = _given(scope) or b"%032x" % random.getrandbits(128)  # noqa: S311
+        request_id = _given(scope) or b"%032x" % random.getrandbits(128)
         scope.setdefault("state", {})["request_id"] = request_id.decode()
 
         async def send_with_id(message: Message) -> None:
