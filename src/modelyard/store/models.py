@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from modelyard.domain.models import Model
 from modelyard.store import rows
-from modelyard.store.paging import Page, PageQuery, SortKeys, page_of
-from modelyard.store.session import Session, not_found
+from modelyard.store.entities import Entities, Shape
+from modelyard.store.paging import SortKeys
+from modelyard.store.session import Session
 from modelyard.store.tables import deployments
 from modelyard.store.tables import models as table
 
@@ -52,46 +53,12 @@ SORT_FIELDS: SortKeys = {
 }
 
 
-def taken(model: Model) -> str:
-    return f"The account has a model called '{model.name}' already."
+_SHAPE = Shape("model", table, SORT_FIELDS, rows.model_values, rows.model)
 
 
-class Models:
+class Models(Entities[Model]):
     def __init__(self, session: Session) -> None:
-        self._session = session
-
-    async def add(self, model: Model) -> None:
-        await self._session.insert(table, rows.model_values(model), taken(model))
-
-    async def upsert(self, model: Model) -> None:
-        await self._session.upsert(table, rows.model_values(model), taken(model))
-        self._session.routes_changed()
-
-    async def get(self, model_id: str, accounts: Sequence[str] | None) -> Model:
-        """`NotFound` (model_not_found) where it is unknown, or in none of ``accounts`` (None: in any)."""
-        statement = select(table).where(table.c.id == model_id)
-        if accounts is not None:
-            statement = statement.where(table.c.account_id.in_(accounts))
-        found = await self._session.entities(statement, table)
-        if not found:
-            raise not_found(table, model_id)
-        return rows.model(found[0])
-
-    async def get_many(self, model_ids: Sequence[str]) -> dict[str, Model]:
-        found = await self._session.by_ids(table, model_ids)
-        return {id_: rows.model(row) for id_, row in found.items()}
-
-    async def page(self, query: PageQuery) -> Page[Model]:
-        found, total = await page_of(self._session, table, SORT_FIELDS, query)
-        return Page([rows.model(row) for row in found], total, query.page, query.limit)
-
-    async def replace(self, model: Model) -> None:
-        await self._session.replace(table, model.id, rows.model_values(model), taken(model))
-        self._session.routes_changed()
-
-    async def delete(self, model_id: str) -> bool:
-        """Whether there was one. `Conflict` (in_use) where it has deployments."""
-        return (await self._session.execute(delete(table).where(table.c.id == model_id))).rowcount == 1
+        super().__init__(session, _SHAPE)
 
     async def deployment_counts(self, model_ids: Sequence[str]) -> dict[str, int]:
         """How many deployments each model has; models without any are left out."""
