@@ -22,8 +22,8 @@ from modelyard.domain.inference import (
 from modelyard.domain.routes import Route
 from modelyard.errors import ModelyardError, UpstreamError
 from modelyard.gateway.adapters import openai_wire as wire
-from modelyard.gateway.adapters.events import EventParser
 from modelyard.gateway.adapters.faults import decode_error, stream_error
+from modelyard.gateway.adapters.streams import ChunkStream
 from modelyard.gateway.adapters.wire import WireRequest, bindings_of, decoded, unsupported, wants_logprobs
 
 _encode = msgspec.json.Encoder().encode
@@ -136,43 +136,19 @@ class OpenAIAdapter:
         return decode_error(status, body)
 
 
-class OpenAIStream:
+class OpenAIStream(ChunkStream):
     """Holds the finish reason back until the usage that follows it, so that the last chunk has both."""
 
-    __slots__ = ("_done", "_events", "_finish_reason", "_top", "_usage")
+    __slots__ = ("_top", "_usage")
 
     def __init__(self, top_logprobs: int) -> None:
-        self._events = EventParser()
+        super().__init__()
         self._top = top_logprobs
-        self._finish_reason: str | None = None
-        self._usage: wire.Usage | None = None
-        self._done = False
+        self._usage = wire.Usage()
 
-    def feed(self, data: bytes) -> list[Chunk]:
-        chunks: list[Chunk] = []
-        for name, payload in self._events.feed(data):
-            self._take(name, payload, chunks)
-        return chunks
-
-    def flush(self) -> list[Chunk]:
-        chunks: list[Chunk] = []
-        for name, payload in self._events.flush():
-            self._take(name, payload, chunks)
-        if self._done:
-            return chunks
-        if self._finish_reason is None:
-            raise UpstreamError("The worker's answer ended half-way.", code="upstream_cut_off")
-        self._finish(chunks)
-        return chunks
-
-    def _take(self, name: bytes, payload: bytes, chunks: list[Chunk]) -> None:
-        if self._done or payload == b"null":  # with which llama.cpp begins a stream of several prompts
+    def _read(self, payload: bytes, chunks: list[Chunk]) -> None:
+        if payload == b"null":  # with which llama.cpp begins a stream of several prompts
             return
-        if payload == b"[DONE]":
-            self._finish(chunks)
-            return
-        if name == b"error":
-            raise stream_error(payload)
         event = decoded(_text_event, payload)
         if event.error is not None:
             raise stream_error(payload)
@@ -191,11 +167,8 @@ class OpenAIStream:
         if choice.finish_reason is not None:
             self._finish_reason = choice.finish_reason
 
-    def _finish(self, chunks: list[Chunk]) -> None:
-        self._done = True
-        usage = self._usage or wire.Usage()
-        finish_reason = self._finish_reason or "stop"
-        chunks.append(Chunk("", None, finish_reason, usage.prompt_tokens, usage.completion_tokens))
+    def _tokens(self) -> tuple[int | None, int | None]:
+        return self._usage.prompt_tokens, self._usage.completion_tokens
 
 
 def _sampling(request: TextRequest) -> wire.TextBody:

@@ -24,8 +24,8 @@ from modelyard.domain.inference import (
 )
 from modelyard.domain.routes import Route
 from modelyard.errors import ModelyardError, UpstreamError
-from modelyard.gateway.adapters.events import EventParser
 from modelyard.gateway.adapters.faults import decode_error, stream_error
+from modelyard.gateway.adapters.streams import ChunkStream
 from modelyard.gateway.adapters.wire import WireRequest, decoded, wants_logprobs
 
 _encode = msgspec.json.Encoder().encode
@@ -101,42 +101,16 @@ class SgpAdapter:
         return decode_error(status, body)
 
 
-class SgpStream:
-    """The last chunk goes out once finish reason and counts are there, or with the end of the body."""
+class SgpStream(ChunkStream):
+    """The last chunk goes out once finish reason and counts are there."""
 
-    __slots__ = ("_counts", "_done", "_events", "_finish_reason")
+    __slots__ = ("_counts",)
 
     def __init__(self) -> None:
-        self._events = EventParser()
-        self._finish_reason: str | None = None
+        super().__init__()
         self._counts: tuple[int | None, int | None] = (None, None)
-        self._done = False
 
-    def feed(self, data: bytes) -> list[Chunk]:
-        chunks: list[Chunk] = []
-        for name, payload in self._events.feed(data):
-            self._take(name, payload, chunks)
-        return chunks
-
-    def flush(self) -> list[Chunk]:
-        chunks: list[Chunk] = []
-        for name, payload in self._events.flush():
-            self._take(name, payload, chunks)
-        if self._done:
-            return chunks
-        if self._finish_reason is None:
-            raise UpstreamError("The worker's answer ended half-way.", code="upstream_cut_off")
-        self._finish(chunks)
-        return chunks
-
-    def _take(self, name: bytes, payload: bytes, chunks: list[Chunk]) -> None:
-        if self._done:
-            return
-        if payload == b"[DONE]":
-            self._finish(chunks)
-            return
-        if name == b"error":
-            raise stream_error(payload)
+    def _read(self, payload: bytes, chunks: list[Chunk]) -> None:
         event = decoded(_event, payload)
         if event.error is not None:
             raise stream_error(payload)
@@ -152,9 +126,8 @@ class SgpStream:
         if self._finish_reason is not None and None not in self._counts:
             self._finish(chunks)
 
-    def _finish(self, chunks: list[Chunk]) -> None:
-        self._done = True
-        chunks.append(Chunk("", None, self._finish_reason or "stop", *self._counts))
+    def _tokens(self) -> tuple[int | None, int | None]:
+        return self._counts
 
 
 def _text(request: TextRequest, route: Route) -> WireRequest:

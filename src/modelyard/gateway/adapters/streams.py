@@ -1,0 +1,59 @@
+"""What all streams of chunks have in common: events in, chunks out, and exactly one last chunk."""
+
+from abc import ABC, abstractmethod
+
+from modelyard.domain.inference import Chunk
+from modelyard.errors import UpstreamError
+from modelyard.gateway.adapters.events import EventParser
+from modelyard.gateway.adapters.faults import stream_error
+
+
+class ChunkStream(ABC):
+    """A format says how one event is read. The last chunk, with finish reason and counts, goes out when the format
+    finishes, at ``[DONE]``, or with the end of the body; a body that ends before any finish reason was cut off."""
+
+    __slots__ = ("_done", "_events", "_finish_reason")
+
+    def __init__(self) -> None:
+        self._events = EventParser()
+        self._finish_reason: str | None = None
+        self._done = False
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        for name, payload in self._events.feed(data):
+            self._take(name, payload, chunks)
+        return chunks
+
+    def flush(self) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        for name, payload in self._events.flush():
+            self._take(name, payload, chunks)
+        if self._done:
+            return chunks
+        if self._finish_reason is None:
+            raise UpstreamError("The worker's answer ended half-way.", code="upstream_cut_off")
+        self._finish(chunks)
+        return chunks
+
+    def _take(self, name: bytes, payload: bytes, chunks: list[Chunk]) -> None:
+        if self._done:
+            return
+        if payload == b"[DONE]":
+            self._finish(chunks)
+        elif name == b"error":
+            raise stream_error(payload)
+        else:
+            self._read(payload, chunks)
+
+    def _finish(self, chunks: list[Chunk]) -> None:
+        self._done = True
+        chunks.append(Chunk("", None, self._finish_reason or "stop", *self._tokens()))
+
+    @abstractmethod
+    def _read(self, payload: bytes, chunks: list[Chunk]) -> None:
+        """Read one event: append its pieces, keep its finish reason and counts."""
+
+    @abstractmethod
+    def _tokens(self) -> tuple[int | None, int | None]:
+        """Tokens of the prompt and of the answer, as far as the worker told."""
