@@ -22,7 +22,7 @@ def prefetch(settings: Settings) -> None:
     try:
         for starter in catalog.load().starters:
             for uri in starter.weight_uris:
-                with shown() as on_progress:
+                with shown(cached=False) as on_progress:
                     cache.resolve(uri, on_progress=on_progress)
             _requantise(cache, starter)
     except (WeightsError, EngineError) as error:

@@ -27,8 +27,9 @@ _WORDS = {
 
 
 @contextmanager
-def shown() -> Iterator[Callable[[Progress], None]]:
-    """A progress bar on a terminal; a line for each phase elsewhere; nothing for what is in the cache already."""
+def shown(*, cached: bool = True) -> Iterator[Callable[[Progress], None]]:
+    """A progress bar on a terminal; a line for each phase elsewhere. ``cached``: a bar also for what was there
+    already."""
     console = Console(stderr=True)
     if not console.is_terminal:
         phases: list[FetchPhase] = []
@@ -52,7 +53,7 @@ def shown() -> Iterator[Callable[[Progress], None]]:
 
         def draw(progress: Progress) -> None:
             words = f"{progress.uri.partition('#')[0].rpartition('/')[2]}: {_WORDS[progress.phase]}"
-            if progress.phase is not FetchPhase.READY and not tasks:
+            if not tasks and (cached or progress.phase is not FetchPhase.READY):
                 tasks.append(bars.add_task(words, total=None))
             for task in tasks:
                 bars.update(task, description=words, completed=progress.done_bytes, total=progress.total_bytes)
