@@ -16,6 +16,10 @@ Penalty = Annotated[float, Meta(ge=-2, le=2)]
 StopSequences = Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(max_length=4)]
 
 
+TEMPLATE_VARIABLES = {"messages", "tools", "add_generation_prompt", "bos_token", "eos_token"}
+"""What a chat template is always given; no request may put something else in its place."""
+
+
 class Bindings(Struct, frozen=True, forbid_unknown_fields=True):
     """``model_request_parameters``: values for the template's request parameters, by name."""
 
@@ -39,6 +43,11 @@ class Sampling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     chat_template_kwargs: dict[str, Any] | None = None
     model_request_parameters: Bindings | None = None
     stream: bool | None = None
+
+    def __post_init__(self) -> None:
+        if taken := TEMPLATE_VARIABLES & set(self.chat_template_kwargs or ()):
+            names = ", ".join(sorted(taken))
+            raise ValueError(f"chat_template_kwargs may not set {names}: the request's own messages decide that")
 
 
 class ImageUrl(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

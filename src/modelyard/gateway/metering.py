@@ -38,6 +38,7 @@ class Call:
         "_started",
         "_started_at",
         "account_id",
+        "begun",
         "caller",
         "counted_prompt",
         "dropped_messages",
@@ -68,6 +69,8 @@ class Call:
         """What was asked, for estimates."""
         self.sent = False
         """Whether a worker has begun to work on it."""
+        self.begun = False
+        """Whether a worker's answer has begun."""
         self.prompt_tokens: int | None = None
         self.response_tokens: int | None = None
         self.estimated_response = 0
@@ -78,7 +81,9 @@ class Call:
         """Messages of the history that were left out to fit the context window."""
 
     def first_byte(self) -> None:
-        """The worker's answer has begun."""
+        """The first piece of the answer is on its way to the client. An answer that is sent whole has no other
+        first byte than its end."""
+        self.begun = True
         if self._first_byte is None:
             self._first_byte = self._clock.monotonic() - self._started
 
@@ -97,6 +102,8 @@ class Call:
     ) -> None:
         outcome, code = _outcome(error)
         prompt, response, estimated = self._tokens(outcome)
+        total = self._clock.monotonic() - self._started
+        first_byte = total if self._first_byte is None and outcome is Outcome.OK else self._first_byte
         self._sink.record(
             UsageRecord(
                 f"{_random():032x}",
@@ -114,8 +121,8 @@ class Call:
                 prompt,
                 response,
                 estimated,
-                self._first_byte,
-                self._clock.monotonic() - self._started,
+                first_byte,
+                total,
             )
         )
 
@@ -123,7 +130,7 @@ class Call:
         prompt, response = self.prompt_tokens, self.response_tokens
         if prompt is not None and response is not None:
             return prompt, response, False
-        worked = self.sent and (outcome is not Outcome.ERROR or self._first_byte is not None)
+        worked = self.sent and (outcome is not Outcome.ERROR or self.begun)
         if self.request is None or not worked:
             return prompt or 0, response or 0, False
         if prompt is None:

@@ -17,10 +17,10 @@ def resolve(
     """
     route = table.by_id(reference)
     if route is None:
-        route = _by_name(table, caller, reference, selected)
+        route = _by_name(table, caller, reference, selected, model)
     if route is None or not _visible(route, caller, selected) or route.status is DeploymentStatus.DELETE_IN_PROGRESS:
         raise _unknown(reference)
-    if model is not None and model not in (route.model_id, route.model_name):
+    if not _is_of(route, model):
         raise _unknown(reference)
     if not caller.can(Right.CALL, route.account_id):
         raise Forbidden("Your role in this account lets you see its deployments, but not call them.")
@@ -43,13 +43,18 @@ def _visible(route: Route, caller: Caller, selected: str | None) -> bool:
     return caller.can(Right.READ, route.account_id)
 
 
-def _by_name(table: RouteTable, caller: Caller, name: str, selected: str | None) -> Route | None:
+def _is_of(route: Route, model: str | None) -> bool:
+    return model is None or model in (route.model_id, route.model_name)
+
+
+def _by_name(table: RouteTable, caller: Caller, name: str, selected: str | None, model: str | None) -> Route | None:
     own = (selected,) if selected is not None else tuple(caller.roles)
     readable = [account for account in own if caller.can(Right.READ, account)]
-    found = [route for account in readable for route in table.by_name((account,), name)]
+    own_ones = [route for account in readable for route in table.by_name((account,), name)]
     # The caller's own deployments go before built-in ones of the same name.
-    found = found or list(table.by_name((PLATFORM_ACCOUNT_ID,), name))
-    found = [route for route in found if route.status is not DeploymentStatus.DELETE_IN_PROGRESS]
+    found = own_ones or list(table.by_name((PLATFORM_ACCOUNT_ID,), name))
+    # Names are unique within a model.
+    found = [r for r in found if _is_of(r, model) and r.status is not DeploymentStatus.DELETE_IN_PROGRESS]
     if len(found) > 1:
         ids = ", ".join(sorted(route.deployment_id for route in found))
         raise InvalidRequest.at(

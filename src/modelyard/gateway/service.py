@@ -7,6 +7,7 @@ where a failed worker leads to another try.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from enum import Enum, auto
 
 import msgspec
 import structlog
@@ -47,6 +48,9 @@ from modelyard.settings import GatewaySettings
 Prepare = Callable[[Endpoint], WireRequest | Awaitable[WireRequest]]
 
 log = structlog.get_logger(__name__)
+
+_NOTICED_SECONDS = 2.0
+"""Within which it is noticed that a worker has died."""
 
 _BUSY = (429, 502, 503)
 """Answers of a worker that another worker may not give."""
@@ -192,7 +196,7 @@ class Gateway:
         """
         for last in (False, True):
             lease, answer = await self._open_text(call, request, adapter)
-            call.first_byte()
+            call.begun = True
             streamed = answer.is_stream
             try:
                 return streamed, await answer.read()
@@ -206,7 +210,7 @@ class Gateway:
 
     async def _whole(self, call: Call, wire: WireRequest, adapter: Adapters) -> bytes:
         lease, answer = await self._open(call, lambda _: wire, adapter)
-        call.first_byte()
+        call.begun = True
         try:
             return await answer.read()
         finally:
@@ -267,34 +271,70 @@ class Gateway:
         while True:
             lease = self._balancer.try_lease(route, excluded) or await self._balancer.lease(route, excluded)
             try:
-                wire = prepare(lease.endpoint)
-                if not isinstance(wire, WireRequest):
-                    wire = await wire
-                call.sent = True
-                answer = await self._upstream.send(lease.endpoint.address, wire)
-                if 200 <= answer.status < 300:
-                    return lease, answer
-                error = adapter.decode_error(answer.status, await answer.read_start())
-                if answer.status not in _BUSY:
-                    raise error
-                same = False
-            except Lost as lost:
-                error, same = lost.error, not lost.unreachable
-                if lost.unreachable:
-                    self._balancer.suspect(lease.endpoint.worker_id)
+                return lease, await self._send(call, lease, prepare, adapter)
+            except _Failed as caught:
+                failed = caught
+                lease.release()
             except BaseException:
                 lease.release()
                 raise
-            lease.release()
+            if left <= 0:
+                raise failed.error
+            left -= 1
             route = self._routes.snapshot().by_id(route.deployment_id) or route
             excluded |= {lease.endpoint.worker_id}
             if all(endpoint.worker_id in excluded for endpoint in route.endpoints):
-                # A connection that was cut may have been an old one, so the same worker may be asked once more.
+                if failed.remedy is _Remedy.OTHERS:
+                    raise failed.error
+                if failed.remedy is _Remedy.REPLACEMENT:
+                    await self._changed(_NOTICED_SECONDS)
+                    route = self._routes.snapshot().by_id(route.deployment_id) or route
+                else:
+                    left = 0
                 excluded = frozenset()
-                left = min(left, 1) if same else 0
-            if left <= 0:
-                raise error
-            left -= 1
+
+    async def _send(self, call: Call, lease: Lease, prepare: Prepare, adapter: Adapters) -> Answer:
+        """The worker's answer where it is a success; `_Failed` where another try may do better."""
+        try:
+            wire = prepare(lease.endpoint)
+            if not isinstance(wire, WireRequest):
+                wire = await wire
+            call.sent = True
+            answer = await self._upstream.send(lease.endpoint.address, wire)
+        except Lost as lost:
+            if lost.unreachable:
+                self._balancer.suspect(lease.endpoint.worker_id)
+            raise _Failed(lost.error, _Remedy.REPLACEMENT if lost.unreachable else _Remedy.SAME) from lost
+        if 200 <= answer.status < 300:
+            return answer
+        error = adapter.decode_error(answer.status, await answer.read_start())
+        if answer.status in _BUSY:
+            raise _Failed(error, _Remedy.OTHERS) from error
+        raise error
+
+    async def _changed(self, seconds: float) -> None:
+        """Wait until what can be called has changed, at most ``seconds``."""
+        waits = [asyncio.ensure_future(self._routes.changed()), asyncio.ensure_future(self._clock.sleep(seconds))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+
+class _Remedy(Enum):
+    """Who may do better at the next try, where no other worker is left."""
+
+    SAME = auto()  # the connection was cut: it may have been an old one, so the same worker is asked once more
+    OTHERS = auto()  # it said that it is busy; nobody else is there
+    REPLACEMENT = auto()  # it is not there any more, and its replacement is on its way
+
+
+class _Failed(Exception):
+    def __init__(self, error: ModelyardError, remedy: _Remedy) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.remedy = remedy
 
 
 def _count_chunks(call: Call, chunks: list[Chunk]) -> None:

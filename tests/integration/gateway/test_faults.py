@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -452,3 +453,15 @@ async def test_any_success_of_a_worker_is_one(house: House, start_worker: StartW
     house.show(await start_worker(behave), model_type=ModelType.GENERIC)
     response = await house.client.post(f"/v4/models/{make_route().model_id}/deployments/chat/execute", json={})
     assert (response.status_code, response.json()) == (200, {"made": True})
+
+
+async def test_a_call_waits_for_the_replacement_of_the_only_worker(house: House, start_worker: StartWorker) -> None:
+    dead = make_route(endpoints=(Endpoint("dead", "http://127.0.0.1:9"),))
+    house.routes.put(dead)
+    calling = asyncio.create_task(house.chat())
+    await asyncio.sleep(0.2)  # it has found nobody there by now
+    house.routes.put(replace(dead, endpoints=()))
+    await asyncio.sleep(0.1)
+    assert not calling.done()
+    house.show(await start_worker())
+    assert (await calling).status_code == 200

@@ -95,3 +95,11 @@ def test_who_pays() -> None:
     assert paying_account(both, MINE, OTHER) == OTHER
     assert paying_account(both, BUILT_IN, None) == OTHER, "the first account, where the deployment is in none"
     assert paying_account(make_caller({}), BUILT_IN, None) == PLATFORM_ACCOUNT_ID
+
+
+def test_a_name_is_looked_up_within_the_model_that_is_named() -> None:
+    ours = [make_route(deployment_id=f"d{n}", deployment_name="main", model_id=f"m{n}") for n in range(2)]
+    caller = make_caller()
+    assert resolve(RouteTable(ours), caller, "main", model="m1").deployment_id == "d1"
+    with pytest.raises(InvalidRequest):
+        resolve(RouteTable(ours), caller, "main")
