@@ -7,6 +7,7 @@ Answer: {"rates": {"short": [texts/s, …], "long": […]}, "vectors": {"short":
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -50,13 +51,15 @@ def main() -> None:
     rates: dict[str, list[float]] = {}
     vectors: dict[str, list[list[float]]] = {}
     for length, texts in job["texts"].items():
-        vectors[length] = embed(texts[:64]).tolist()
+        vectors[length] = embed(texts[:16]).tolist()
         rates[length] = []
         for _ in range(job["rounds"]):
             began = time.perf_counter()
             embed(texts)
             rates[length].append(len(texts) / (time.perf_counter() - began))
     sys.stdout.write("\n" + json.dumps({"rates": rates, "vectors": vectors}) + "\n")
+    sys.stdout.flush()
+    os._exit(0)  # infinity's threads would keep the process
 
 
 if __name__ == "__main__":

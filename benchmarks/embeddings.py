@@ -43,7 +43,7 @@ WORDS = [
     "music",
     "story",
 ]
-SIZES = {"short": (256, 15), "long": (64, 160)}
+SIZES = {"short": (128, 15), "long": (32, 160)}
 BATCH, CONCURRENCY = 32, 4
 
 
@@ -87,7 +87,7 @@ async def ours(server: Server, rounds: int) -> dict[str, Any]:
     vectors: dict[str, list[list[float]]] = {}
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(600)) as session:
         for length, all_texts in texts().items():
-            vectors[length] = await embed(session, server, all_texts[:64])
+            vectors[length] = await embed(session, server, all_texts[:16])
             rates[length] = []
             batches = [all_texts[start : start + BATCH] for start in range(0, len(all_texts), BATCH)]
             gate = asyncio.Semaphore(CONCURRENCY)

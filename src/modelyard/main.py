@@ -209,6 +209,8 @@ async def _serve(settings: Settings, parts: Parts, listener: socket.socket) -> N
         server_header=False,
         timeout_graceful_shutdown=int(settings.gateway.drain_seconds) + 1,
     )
+    # From here on connections wait instead of being refused, so that what is printed next is true.
+    listener.listen(config.backlog)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     print(f"modelyard listens on http://{shown}:{port} (API documentation at /docs)", file=sys.stderr, flush=True)

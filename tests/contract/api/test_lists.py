@@ -109,3 +109,10 @@ def test_an_unknown_type_is_named(http: httpx.Client) -> None:
     answer = http.get("/v4/models", params={"model_type": "POEM"})
     assert answer.status_code == 422
     assert "CHAT_COMPLETION" in answer.json()["detail"][0]["msg"]
+
+
+def test_a_parameter_that_is_no_list_is_given_once(http: httpx.Client) -> None:
+    refused = http.get("/v4/models", params=[("account_id", "a"), ("account_id", "b")])
+    assert refused.status_code == 422
+    assert refused.json()["detail"][0]["loc"] == ["query", "account_id"]
+    assert http.get("/v4/models", params=[("sort_by", "name:asc"), ("sort_by", "id:desc")]).status_code == 200

@@ -1,5 +1,6 @@
 """What every route is given: the parts, who calls, and which try this is."""
 
+from collections import Counter
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -12,6 +13,7 @@ from modelyard.http.auth import ACCOUNT_HEADER
 from modelyard.http.parts import Parts
 
 MAX_IDEMPOTENCY_KEY = 255
+_LISTS = ("sort_by", "view")
 
 
 def _parts(request: Request) -> Parts:
@@ -20,9 +22,18 @@ def _parts(request: Request) -> Parts:
 
 
 def _scope(request: Request) -> Scope:
+    _refuse_repeated(request)
     # Left there by the guard, which every path that needs it goes through.
     scope: Scope = request.state.caller_scope
     return scope
+
+
+def _refuse_repeated(request: Request) -> None:
+    """Of a parameter that is given twice one value would be ignored in silence; only lists may be repeated."""
+    counted = Counter(name for name, _ in request.query_params.multi_items())
+    for name, times in counted.items():
+        if times > 1 and name not in _LISTS:
+            raise InvalidRequest.at("query", name, msg=f"is given {times} times; give it once")
 
 
 async def _attempt(request: Request) -> Attempt:
