@@ -209,13 +209,15 @@ async def _serve(settings: Settings, parts: Parts, listener: socket.socket) -> N
         server_header=False,
         timeout_graceful_shutdown=int(settings.gateway.drain_seconds) + 1,
     )
-    # From here on connections wait instead of being refused, so that what is printed next is true.
+    server = _Server(config, parts.stopping)
+    # Before anything is printed: who reads it may connect, or send a signal, at once.
+    server.heed_signals()
     listener.listen(config.backlog)
+    _settle_memory()
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     print(f"modelyard listens on http://{shown}:{port} (API documentation at /docs)", file=sys.stderr, flush=True)
-    _settle_memory()
-    await _Server(config, parts.stopping).serve(sockets=[listener])
+    await server.serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
@@ -231,9 +233,10 @@ class _Server(uvicorn.Server):
         self._stopping.set()
         super().handle_exit(sig, frame)
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def heed_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
+
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
+        return contextlib.nullcontext()
