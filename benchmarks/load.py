@@ -6,7 +6,6 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
@@ -64,7 +63,3 @@ def parse(text: str) -> Load:
     if errors := re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text):
         failed += sum(map(int, errors.groups()))
     return Load(float(rate[1]), percentiles["50"], percentiles["99"], failed)
-
-
-def available() -> bool:
-    return Path("/usr/bin/wrk").exists()
