@@ -29,6 +29,7 @@ from modelyard.control.keys import Keys
 from modelyard.control.reconciler import Reconciler
 from modelyard.control.routes import Routes
 from modelyard.control.usage import UsageWriter
+from modelyard.domain.deployments import Deployment
 from modelyard.errors import ConfigurationError
 from modelyard.gateway.service import Gateway
 from modelyard.http.app import create_app
@@ -116,6 +117,9 @@ class _Load:
 
     def in_flight(self, worker_id: str) -> int:
         return self.gateway.in_flight(worker_id)
+
+    def desired(self, deployment: Deployment) -> int | None:
+        return None
 
 
 async def _stop(reconciler: Reconciler, gateway: Gateway, usage: UsageWriter, settings: Settings) -> None:

@@ -38,6 +38,10 @@ class LoadSource(Protocol):
         """Calls under way on a worker."""
         ...
 
+    def desired(self, deployment: Deployment) -> int | None:
+        """How many workers load asks for; None while nobody has looked."""
+        ...
+
 
 class Stops:
     """Workers on their way out. Stopping takes as long as a worker's grace; no step waits for it."""
@@ -106,6 +110,7 @@ async def step(deployment: Deployment, bench: Bench) -> Result:
         bench.policy,
         new_id=bench.new_id,
         in_flight=bench.load.in_flight,
+        desired=bench.load.desired(deployment),
     )
     if (next_.start or next_.stop) and not await _write_down(deployment, next_, bench):
         return Result(None)

@@ -129,6 +129,14 @@ class Observed:
     """Why the last failure happened: the engine's own last words."""
     demanded_at: datetime | None = None
     """When a call last asked for a worker; set by the gateway's wake-up."""
+    wanted: int | None = None
+    """How many workers load asks for, as the plan last took it; None: load has said nothing yet."""
+    failed_revision: str | None = None
+    """The target's revision, once it was given up: workers of ``ready_revision`` serve instead."""
+    start_seconds: tuple[float, ...] = ()
+    """How long the last workers took from written down to ready; newest last."""
+    note: str | None = None
+    """What the owner should know in advance, such as that old workers stop before new ones start."""
 
 
 @dataclass(frozen=True, slots=True)

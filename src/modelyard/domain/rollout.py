@@ -88,17 +88,19 @@ def plan(
     *,
     new_id: Callable[[], str],
     in_flight: Callable[[str], int] = lambda worker_id: 0,
+    desired: int | None = None,
 ) -> Plan:
     """What to do for ``deployment`` given what its launcher and the health probes see.
 
     ``observations`` are all workers of the deployment that exist; READY among them means that the health
     route answered, EXITED also that a worker was given up. ``in_flight`` counts calls under way on a worker.
+    ``desired`` is how many workers load asks for (`modelyard.domain.autoscale`); None: nobody has looked at load.
 
     Kept whatever happens: workers on their way and ready never exceed what is wanted, plus as many of
     earlier revisions that still serve; while a worker of the target's revision is not ready, the earlier
     ready ones stay; the same target and the same observations lead to rest.
     """
-    draft = _Draft(deployment, now, policy, new_id)
+    draft = _Draft(deployment, now, policy, new_id, desired)
     draft.meet(observations)
     draft.judge()
     draft.adjust()
@@ -116,6 +118,7 @@ class _Draft:
     now: datetime
     policy: Policy
     new_id: Callable[[], str]
+    desired: int | None
     observed: Observed = field(init=False)
     rows: dict[str, Worker] = field(init=False, default_factory=dict)
     start: list[str] = field(init=False, default_factory=list)
@@ -212,10 +215,15 @@ class _Draft:
     # What to do
 
     def wanted(self) -> int:
-        """None once deleted; one for a built-in deployment that is used; else ``max(1, min_workers)``."""
+        """None once deleted; what load asks for, within the target's limits, and one until the target's revision
+        was ready once; where nobody has looked at load, one for a built-in deployment that is used, else
+        ``max(1, min_workers)``."""
         target = self.deployment.target
         if target.deleted:
             return 0
+        if self.desired is not None:
+            unproven = not self.deployment.is_built_in and self.observed.ready_revision != target.revision
+            return max(target.min_workers, min(self.desired, target.max_workers), int(unproven))
         if not self.deployment.is_built_in or target.min_workers:
             return max(1, target.min_workers)
         if any(row.phase in (*COMING, Phase.READY) for row in self.rows.values()):

@@ -103,7 +103,17 @@ def model(row: Row[Any]) -> Model:
 
 _TARGET_FIELDS = ("min_workers", "max_workers", "per_worker", "revision", "generation", "deleted")
 _LEASE_FIELDS = ("status", "due_at", "nudged", "lease_owner", "lease_until")
-_OBSERVED_FIELDS = ("ready_revision", "failures", "crashes", "failed_at", "reason")
+_OBSERVED_FIELDS = (
+    "ready_revision",
+    "failures",
+    "crashes",
+    "failed_at",
+    "reason",
+    "wanted",
+    "failed_revision",
+    "start_seconds",
+    "note",
+)
 
 
 def asked_values(deployment: Deployment) -> Values:
@@ -143,6 +153,7 @@ def deployment(row: Row[Any], workers: tuple[Worker, ...]) -> Deployment:
     for name in _LEASE_FIELDS:
         del fields[name]
     target = Target(**{name: fields.pop(name) for name in _TARGET_FIELDS})
+    fields["start_seconds"] = tuple(fields["start_seconds"])
     observed = Observed(
         generation=fields.pop("observed_generation"),
         demanded_at=fields.pop("demanded_at"),

@@ -143,6 +143,10 @@ deployments = Table(
     Column("failed_at", Instant),
     Column("reason", Words),
     Column("demanded_at", Instant),
+    Column("wanted", Integer),
+    Column("failed_revision", Name),
+    Column("start_seconds", Json, nullable=False, server_default="[]"),
+    Column("note", Words),
     Column("status", Name, nullable=False),
     # the lease
     Column("due_at", Instant, nullable=False, index=True),
@@ -165,6 +169,29 @@ workers = Table(
     Column("detail", Words),
     Column("ready_at", Instant),
     Column("draining_since", Instant),
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("deployment_id", Name, ForeignKey("deployments.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    # the fingerprint of ``content``; one that comes back is a new row
+    Column("revision", Name, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by_user_id", Name, nullable=False),
+    Column("created_by_identity_type", Name, nullable=False),
+    Column("why", Words, nullable=False),
+    Column("content", Json, nullable=False),
+)
+
+gateways = Table(
+    "gateways",
+    metadata,
+    # one row for each gateway process that had calls lately
+    Column("id", Name, primary_key=True),
+    Column("seen_at", Instant, nullable=False),
+    Column("load", Json, nullable=False),
 )
 
 events = Table(

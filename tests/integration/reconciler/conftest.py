@@ -49,6 +49,9 @@ class Load:
     def in_flight(self, worker_id: str) -> int:
         return self.busy.get(worker_id, 0)
 
+    def desired(self, deployment: Deployment) -> int | None:
+        return None
+
 
 @dataclass
 class Yard:

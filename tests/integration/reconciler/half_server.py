@@ -6,6 +6,7 @@ from pathlib import Path
 
 from modelyard.clock import SystemClock
 from modelyard.control.reconciler import Reconciler
+from modelyard.domain.deployments import Deployment
 from modelyard.launchers.local import LocalLauncher
 from modelyard.settings import ReconcilerSettings, Settings
 from modelyard.store import Store
@@ -14,6 +15,9 @@ from modelyard.store import Store
 class NoLoad:
     def in_flight(self, worker_id: str) -> int:
         return 0
+
+    def desired(self, deployment: Deployment) -> int | None:
+        return None
 
 
 async def main(database: str, data_dir: Path) -> None:
