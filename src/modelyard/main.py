@@ -24,12 +24,13 @@ from filelock import FileLock, Timeout
 from modelyard import catalog, logs
 from modelyard.clock import Clock, SystemClock
 from modelyard.control import builtins
+from modelyard.control.autoscaler import Autoscaler
 from modelyard.control.bootstrap import FirstStart, ensure_administrator
 from modelyard.control.keys import Keys
 from modelyard.control.reconciler import Reconciler
 from modelyard.control.routes import Routes
 from modelyard.control.usage import UsageWriter
-from modelyard.domain.deployments import Deployment
+from modelyard.domain.load import GatewayLoad
 from modelyard.errors import ConfigurationError
 from modelyard.gateway.service import Gateway
 from modelyard.http.app import create_app
@@ -99,27 +100,31 @@ async def _data_plane(settings: Settings, store: Store, clock: Clock) -> AsyncIt
         routes = Routes(store, clock, settings)
         launcher = _launcher(settings)
         stack.push_async_callback(launcher.aclose)
-        load = _Load()
-        reconciler = Reconciler(store, launcher, clock, settings, load=load, on_change=routes.refresh)
-        gateway = load.gateway = Gateway(routes, usage, reconciler, clock, settings.gateway)
+        seam = _Seam()
+        autoscaler = Autoscaler(seam.load, routes.deployments, seam.nudge, clock, settings.autoscale)
+        reconciler = seam.reconciler = Reconciler(
+            store, launcher, clock, settings, load=autoscaler, on_change=routes.refresh
+        )
+        gateway = seam.gateway = Gateway(routes, usage, reconciler, clock, settings.gateway)
         await routes.refresh()
         await gateway.start()
         stack.push_async_callback(_stop, reconciler, gateway, usage, settings)
-        for loop in (usage.run, routes.run, reconciler.run):
+        for loop in (usage.run, routes.run, reconciler.run, autoscaler.run):
             await stack.enter_async_context(_running(loop))
         yield _Plane(launcher, reconciler, gateway)
 
 
-class _Load:
-    """The reconciler's view of the gateway, which is made after it."""
+class _Seam:
+    """The autoscaler's view of gateway and reconciler, which are made after it."""
 
     gateway: Gateway
+    reconciler: Reconciler
 
-    def in_flight(self, worker_id: str) -> int:
-        return self.gateway.in_flight(worker_id)
+    def load(self) -> GatewayLoad:
+        return self.gateway.load()
 
-    def desired(self, deployment: Deployment) -> int | None:
-        return None
+    def nudge(self, deployment_id: str) -> None:
+        self.reconciler.nudge(deployment_id)
 
 
 async def _stop(reconciler: Reconciler, gateway: Gateway, usage: UsageWriter, settings: Settings) -> None:

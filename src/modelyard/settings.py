@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 Seconds = Annotated[float, Field(gt=0)]
+Window = Annotated[float, Field(gt=0, le=3600)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -80,9 +81,9 @@ class ReconcilerSettings(Group):
 class AutoscaleSettings(Group):
     idle_seconds: Seconds = 600
     """Idle time after which a deployment with min_workers 0 goes down to no worker."""
-    up_window_seconds: Seconds = 6
+    up_window_seconds: Window = 6
     """Load is averaged over this window before workers are added."""
-    down_window_seconds: Seconds = 60
+    down_window_seconds: Window = 60
     """Load is averaged over this window before workers are taken away."""
 
 

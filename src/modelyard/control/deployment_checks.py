@@ -9,6 +9,7 @@ from modelyard.control.template_checks import (
     check_scaling_numbers,
     require_local_commands,
 )
+from modelyard.domain.autoscale import OVERRIDES
 from modelyard.domain.cards import EngineCard
 from modelyard.domain.models import Model, ModelVendor
 from modelyard.domain.resources import parse_size
@@ -18,7 +19,7 @@ from modelyard.errors import FieldError, InvalidRequest
 from modelyard.settings import LauncherKind, Settings
 
 _CONFIGURATION = ("body", "vendor_configuration")
-_OF_LAUNCH = frozenset({"vendor", "min_workers", "max_workers", "per_worker"})
+_OF_LAUNCH = frozenset({"vendor", "min_workers", "max_workers", "per_worker", *OVERRIDES})
 
 
 def require_launchable(template: Template, settings: Settings) -> None:

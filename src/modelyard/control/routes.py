@@ -36,12 +36,17 @@ class Routes:
         self._clock = clock
         self._cards = catalog.load().cards
         self._table = RouteTable()
+        self._deployments: list[Deployment] = []
         self._version: int | None = None
         self._changed = asyncio.Event()
         self._reading = asyncio.Lock()
 
     def snapshot(self) -> RouteTable:
         return self._table
+
+    def deployments(self) -> list[Deployment]:
+        """What the table was made of."""
+        return self._deployments
 
     async def changed(self) -> None:
         await self._changed.wait()
@@ -58,6 +63,7 @@ class Routes:
                 template_ids = {model.model_template_id for model in models.values() if model.model_template_id}
                 templates = await tx.templates.get_many(list(template_ids))
             self._table = table_of(deployments, models, templates, self._cards, self._clock.now())
+            self._deployments = deployments
             self._version = version
             # Whoever waits now is woken; whoever waits from now on waits for the next change.
             self._changed.set()

@@ -71,8 +71,10 @@ def _phase(status: DeploymentStatus, furthest: Phase | None, *, ready: bool) -> 
 def _wanted_as_seen(deployment: Deployment, *, active: bool) -> int:
     if deployment.target.deleted:
         return 0
-    least = int(active) if deployment.is_built_in else 1
-    return max(least, deployment.target.min_workers)
+    wanted = deployment.observed.wanted
+    if wanted is None:
+        wanted = int(active) if deployment.is_built_in else 1
+    return max(wanted, deployment.target.min_workers)
 
 
 def is_failing(observed: Observed) -> bool:

@@ -103,7 +103,7 @@ def plan(
     draft = _Draft(deployment, now, policy, new_id, desired)
     draft.meet(observations)
     draft.judge()
-    draft.adjust()
+    draft.adjust(in_flight)
     draft.retire_earlier()
     draft.end_drained(in_flight)
     draft.prune_exited()
@@ -231,9 +231,11 @@ class _Draft:
         demanded_at = self.observed.demanded_at
         return int(demanded_at is not None and self.now - demanded_at < timedelta(seconds=self.policy.idle_seconds))
 
-    def adjust(self) -> None:
+    def adjust(self, in_flight: Callable[[str], int]) -> None:
         """Start or take away workers of the target's revision."""
         wanted = self.wanted()
+        if self.desired is not None:
+            self.observed = replace(self.observed, wanted=wanted)
         if wanted == 0 and not self.deployment.target.deleted:
             # Nobody waits for it any more: the next call finds a clean slate.
             self.observed = replace(self.observed, failures=0, crashes=0, failed_at=None, reason=None)
@@ -241,7 +243,9 @@ class _Draft:
         missing = wanted - len(coming) - len(ready)
         if missing > 0:
             self._start(missing, coming)
-        for row in [*reversed(coming), *reversed(ready)][: max(0, -missing)]:
+        # Who serves nobody goes first, then who serves the fewest; of equals the newest.
+        by_use = sorted(ready, key=lambda row: (in_flight(row.id), -ready.index(row)))
+        for row in [*reversed(coming), *by_use][: max(0, -missing)]:
             self.retire(row)
 
     def _start(self, missing: int, coming: list[Worker]) -> None:

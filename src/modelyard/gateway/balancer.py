@@ -10,6 +10,7 @@ from collections import deque
 
 from modelyard.clock import Clock
 from modelyard.domain.deployments import DeploymentStatus
+from modelyard.domain.load import DeploymentLoad, GatewayLoad
 from modelyard.domain.routes import Endpoint, Route
 from modelyard.errors import ModelyardError, NotFound, Unavailable
 from modelyard.gateway.ports import RouteSource, Waker
@@ -46,6 +47,16 @@ class _Waiter:
         self.granted: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
 
 
+class _Tally:
+    """Calls of one deployment that hold a place, and that ever got one."""
+
+    __slots__ = ("calls", "in_flight")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.in_flight = 0
+
+
 class Balancer:
     def __init__(self, routes: RouteSource, waker: Waker, clock: Clock, settings: GatewaySettings) -> None:
         self._routes = routes
@@ -53,11 +64,23 @@ class Balancer:
         self._clock = clock
         self._settings = settings
         self._in_flight: dict[str, int] = {}
+        self._tallies: dict[str, _Tally] = {}
         self._queues: dict[str, deque[_Waiter]] = {}
         self._suspects: dict[str, float] = {}
 
     def in_flight(self, worker_id: str) -> int:
         return self._in_flight.get(worker_id, 0)
+
+    def load(self) -> GatewayLoad:
+        """How busy this gateway is now."""
+        deployments = {
+            name: DeploymentLoad(tally.in_flight, self.waiting(name), tally.calls)
+            for name, tally in self._tallies.items()
+        }
+        for name, queue in self._queues.items():
+            if name not in deployments:
+                deployments[name] = DeploymentLoad(waiting=len(queue))
+        return GatewayLoad(deployments, dict(self._in_flight))
 
     def waiting(self, deployment_id: str) -> int:
         return len(self._queues.get(deployment_id, ()))
@@ -97,6 +120,9 @@ class Balancer:
 
     def refresh(self) -> None:
         table = self._routes.snapshot()
+        for deployment_id, tally in list(self._tallies.items()):
+            if not tally.in_flight and table.by_id(deployment_id) is None:
+                del self._tallies[deployment_id]
         for deployment_id in list(self._queues):
             self._dispatch(deployment_id, table.by_id(deployment_id))
 
@@ -150,6 +176,11 @@ class Balancer:
         if endpoint is None:
             return None
         self._in_flight[endpoint.worker_id] = self._in_flight.get(endpoint.worker_id, 0) + 1
+        tally = self._tallies.get(route.deployment_id)
+        if tally is None:
+            tally = self._tallies[route.deployment_id] = _Tally()
+        tally.calls += 1
+        tally.in_flight += 1
         return Lease(self, route.deployment_id, endpoint)
 
     def _pick(self, route: Route, excluded: frozenset[str]) -> Endpoint | None:
@@ -174,6 +205,7 @@ class Balancer:
         return False
 
     def _release(self, lease: Lease) -> None:
+        self._tallies[lease.deployment_id].in_flight -= 1
         worker_id = lease.endpoint.worker_id
         left = self._in_flight[worker_id] - 1
         if left:

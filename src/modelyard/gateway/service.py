@@ -27,6 +27,7 @@ from modelyard.domain.inference import (
     RerankingResult,
     TextRequest,
 )
+from modelyard.domain.load import GatewayLoad
 from modelyard.domain.routes import Endpoint, Route
 from modelyard.domain.templates import EndpointProtocol
 from modelyard.domain.usage import Verb
@@ -105,6 +106,10 @@ class Gateway:
     def in_flight(self, worker_id: str) -> int:
         """Calls that this worker serves at the moment."""
         return self._balancer.in_flight(worker_id)
+
+    def load(self) -> GatewayLoad:
+        """How busy this gateway is now."""
+        return self._balancer.load()
 
     def resolve(
         self, caller: Caller, reference: str, *, selected: str | None = None, model: str | None = None

@@ -12,10 +12,12 @@ from modelyard.http.api.wire.common import Answer, Body, Choice, FreeForm, Id, N
 from modelyard.http.api.wire.templates import Count, Resources, Word
 
 Values = dict[str, Any]
+IdleSeconds = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
+WindowSeconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
 
 class DeploymentConfiguration(Resources):
-    """``vendor`` LAUNCH takes min_workers, max_workers and per_worker; LLMENGINE takes all of these."""
+    """``vendor`` LAUNCH takes the scaling fields, from min_workers to down_window_seconds; LLMENGINE takes all."""
 
     vendor: Choice[ModelVendor] | None = None
     min_workers: Count | None = None
@@ -23,6 +25,12 @@ class DeploymentConfiguration(Resources):
     max_workers: Count | None = None
     per_worker: Count | None = None
     """Concurrent requests that one worker serves."""
+    idle_seconds: IdleSeconds | None = None
+    """Our own: without a call for so long, workers go down to min_workers 0. Default: the setting of this name."""
+    up_window_seconds: WindowSeconds | None = None
+    """Our own: load is averaged over this before workers are added. Default: the setting of this name."""
+    down_window_seconds: WindowSeconds | None = None
+    """Our own: load is averaged over this before workers are taken away. Default: the setting of this name."""
     base_model_name: Word | None = None
     checkpoint_path: Word | None = None
     high_priority: bool | None = None
