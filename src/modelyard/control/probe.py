@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from modelyard.clock import Clock
-from modelyard.domain.deployments import Deployment, Observation, Phase, Target, Worker
-from modelyard.domain.lifecycle import COMING
+from modelyard.domain.deployments import COMING, Deployment, Observation, Phase, Target, Worker
 from modelyard.domain.templates import Template
 from modelyard.launchers.base import Launcher
 from modelyard.settings import ReconcilerSettings

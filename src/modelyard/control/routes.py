@@ -15,6 +15,7 @@ from modelyard.domain.models import Model
 from modelyard.domain.parameters import Value
 from modelyard.domain.routes import Endpoint, Route, RouteTable
 from modelyard.domain.specs import is_streaming, merged_parameters
+from modelyard.domain.startup import coming_since
 from modelyard.domain.templates import BUILT_IN_REGISTRY, EndpointProtocol, ModelType, Template
 from modelyard.errors import ModelyardError
 from modelyard.settings import Settings
@@ -131,6 +132,8 @@ def route_of(
             for worker in deployment.workers
             if worker.phase is Phase.READY and worker.address is not None
         ),
+        start_seconds=deployment.observed.start_seconds,
+        coming_since=coming_since(deployment.workers),
     )
 
 

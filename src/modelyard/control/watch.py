@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from modelyard.clock import Clock
 from modelyard.control.probe import Prober
-from modelyard.domain.deployments import Deployment, Observation, Phase
-from modelyard.domain.lifecycle import COMING
+from modelyard.domain.deployments import COMING, Deployment, Observation, Phase
 from modelyard.domain.templates import Template
 from modelyard.launchers.base import Launcher
 

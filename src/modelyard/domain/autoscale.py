@@ -13,8 +13,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from modelyard.domain.deployments import Deployment, Phase
-from modelyard.domain.lifecycle import COMING
+from modelyard.domain.deployments import COMING, Deployment, Phase
 
 HEADROOM = 1.1
 """Workers are taken away only where a tenth more load would still fit: a load at the edge would flap."""

@@ -34,6 +34,10 @@ class Phase(StrEnum):
     EXITED = "exited"
 
 
+COMING = (Phase.STARTING, Phase.PULLING, Phase.LOADING)
+"""Phases on the way to READY."""
+
+
 @dataclass(frozen=True, slots=True)
 class Resources:
     """What one worker needs; None is not reserved. ``memory`` and ``storage`` are bytes."""

@@ -12,10 +12,8 @@ First match wins (`status_of`)::
 
 from datetime import datetime
 
-from modelyard.domain.deployments import Deployment, DeploymentStatus, Observed, Phase, StatusDetail
-
-COMING = (Phase.STARTING, Phase.PULLING, Phase.LOADING)
-"""Phases on the way to READY."""
+from modelyard.domain.deployments import COMING, Deployment, DeploymentStatus, Observed, Phase, StatusDetail
+from modelyard.domain.startup import coming_since, eta
 
 FORGIVEN_CRASHES = 2
 """So many workers that crash soon after they were ready are replaced at once; then pauses begin."""
@@ -38,7 +36,7 @@ def status_of(deployment: Deployment, now: datetime) -> tuple[DeploymentStatus, 
         workers_ready=ready,
         workers_wanted=_wanted_as_seen(deployment, active=bool(ready or coming or failing)),
         revision=target.revision,
-        eta_seconds=None,
+        eta_seconds=None if ready or not coming else eta(observed.start_seconds, coming_since(coming), now),
     )
 
 

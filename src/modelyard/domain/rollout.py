@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from modelyard.domain.deployments import Deployment, Event, Observation, Observed, Phase, Worker
-from modelyard.domain.lifecycle import COMING, FORGIVEN_CRASHES, is_failing
+from modelyard.domain.deployments import COMING, Deployment, Event, Observation, Observed, Phase, Worker
+from modelyard.domain.lifecycle import FORGIVEN_CRASHES, is_failing
+from modelyard.domain.startup import with_one_more
 
 GIVEN_UP_GRACE_SECONDS = 2.0
 """A worker that does not answer any more hardly listens to a polite request, but it may."""
@@ -175,7 +176,9 @@ class _Draft:
             return row
         if seen.phase is Phase.READY:
             self.became_ready |= self.is_current(row)
-            self.tell("ready", f"Worker {row.id} is ready after {(self.now - row.created_at).total_seconds():.1f} s.")
+            took = (self.now - row.created_at).total_seconds()
+            self.observed = replace(self.observed, start_seconds=with_one_more(self.observed.start_seconds, took))
+            self.tell("ready", f"Worker {row.id} is ready after {took:.1f} s.")
             return replace(row, phase=Phase.READY, detail=None, ready_at=self.now)
         return replace(row, phase=seen.phase, detail=seen.detail)
 

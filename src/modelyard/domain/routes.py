@@ -6,6 +6,7 @@ consistent state from beginning to end.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID
@@ -47,6 +48,10 @@ class Route:
     status: DeploymentStatus
     reason: str | None
     endpoints: tuple[Endpoint, ...]
+    start_seconds: tuple[float, ...] = ()
+    """How long its last workers took to be ready."""
+    coming_since: datetime | None = None
+    """When the worker began to start that has been starting for longest."""
 
 
 class RouteTable:

@@ -1,23 +1,28 @@
 """Which worker takes a call, and who waits for a free place.
 
 A call *leases* a place on a worker: the one with the fewest calls in flight, never more than ``per_worker``.
-Calls that find none wait in a bounded queue, first come first served, per deployment. Where a deployment has
+Calls that find none wait in a bounded queue, per deployment, in which keys take turns. Where a deployment has
 no worker at all, a call asks for one (`Waker`) and waits for the route table to show it.
 """
 
 import asyncio
-from collections import deque
+import math
 
 from modelyard.clock import Clock
 from modelyard.domain.deployments import DeploymentStatus
 from modelyard.domain.load import DeploymentLoad, GatewayLoad
 from modelyard.domain.routes import Endpoint, Route
+from modelyard.domain.startup import eta
 from modelyard.errors import ModelyardError, NotFound, Unavailable
 from modelyard.gateway.ports import RouteSource, Waker
+from modelyard.gateway.waiting import FairQueue, Waiter
 from modelyard.settings import GatewaySettings
 
 SUSPECT_SECONDS = 1.0
 """How long a worker that refused a connection is asked last; its health is the reconciler's to judge."""
+
+_UNKNOWN_START_SECONDS = 10
+"""After which to come back where nobody knows how long a worker takes to start."""
 
 _NONE: frozenset[str] = frozenset()
 
@@ -39,14 +44,6 @@ class Lease:
             self._balancer._release(self)
 
 
-class _Waiter:
-    __slots__ = ("excluded", "granted")
-
-    def __init__(self, excluded: frozenset[str]) -> None:
-        self.excluded = excluded
-        self.granted: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-
-
 class _Tally:
     """Calls of one deployment that hold a place, and that ever got one."""
 
@@ -65,7 +62,7 @@ class Balancer:
         self._settings = settings
         self._in_flight: dict[str, int] = {}
         self._tallies: dict[str, _Tally] = {}
-        self._queues: dict[str, deque[_Waiter]] = {}
+        self._queues: dict[str, FairQueue[Lease]] = {}
         self._suspects: dict[str, float] = {}
 
     def in_flight(self, worker_id: str) -> int:
@@ -91,8 +88,11 @@ class Balancer:
             return None
         return self._take(route, excluded)
 
-    async def lease(self, route: Route, excluded: frozenset[str] = _NONE) -> Lease:
-        """A place, waiting for one if need be; ``excluded`` are workers not to be taken.
+    async def lease(
+        self, route: Route, excluded: frozenset[str] = _NONE, key: str = "", max_wait: float | None = None
+    ) -> Lease:
+        """A place, waiting for one if need be; ``excluded`` are workers not to be taken, ``key`` is whose turn it
+        takes, ``max_wait`` the seconds after which the caller would rather have no answer than a late one.
 
         Raises `Unavailable` when the queue is full, the wait was too long or the deployment failed, `NotFound`
         when the deployment is deleted meanwhile.
@@ -106,7 +106,7 @@ class Balancer:
             self._waker.wake(route.deployment_id)
         if (error := _hopeless(current)) is not None:
             raise error
-        return await self._wait(current, excluded)
+        return await self._wait(current, Waiter(key, excluded), max_wait)
 
     def suspect(self, worker_id: str) -> None:
         """Ask this worker last for a while: it refused a connection."""
@@ -126,17 +126,13 @@ class Balancer:
         for deployment_id in list(self._queues):
             self._dispatch(deployment_id, table.by_id(deployment_id))
 
-    async def _wait(self, route: Route, excluded: frozenset[str]) -> Lease:
-        queue = self._queues.setdefault(route.deployment_id, deque())
-        bound = self._settings.queue_per_slot * max(1, len(route.endpoints)) * route.per_worker
-        if len(queue) >= bound:
-            raise Unavailable(
-                f"All workers of '{route.deployment_name}' are busy and {len(queue)} calls wait already.",
-                code="queue_full",
-            )
+    async def _wait(self, route: Route, waiter: Waiter[Lease], max_wait: float | None) -> Lease:
         seconds = self._settings.queue_seconds if route.endpoints else self._settings.cold_start_seconds
-        waiter = _Waiter(excluded)
-        queue.append(waiter)
+        if max_wait is not None:
+            seconds = min(seconds, max_wait)
+        if seconds <= 0:
+            raise self._too_long(route.deployment_id, seconds)
+        self._enqueue(route, waiter)
         timer = asyncio.ensure_future(self._clock.sleep(seconds))
         try:
             await asyncio.wait((waiter.granted, timer), return_when=asyncio.FIRST_COMPLETED)
@@ -151,14 +147,35 @@ class Balancer:
             timer.cancel()
             self._forget(route.deployment_id, waiter)
 
-    def _forget(self, deployment_id: str, waiter: _Waiter) -> None:
+    def _enqueue(self, route: Route, waiter: Waiter[Lease]) -> None:
+        queue = self._queues.setdefault(route.deployment_id, FairQueue())
+        if len(queue) >= self._settings.queue_per_slot * max(1, route.max_workers) * route.per_worker:
+            displaced = queue.displaced_by(waiter.key)
+            if displaced is None:
+                raise self._full(route, len(queue))
+            displaced.granted.set_exception(self._full(route, len(queue)))
+            queue.discard(displaced)
+        queue.add(waiter)
+
+    def _forget(self, deployment_id: str, waiter: Waiter[Lease]) -> None:
         queue = self._queues.get(deployment_id)
-        if queue is None:
-            return
-        if waiter in queue:
-            queue.remove(waiter)
-        if not queue:
-            del self._queues[deployment_id]
+        if queue is not None:
+            queue.discard(waiter)
+            if not queue:
+                del self._queues[deployment_id]
+
+    def _full(self, route: Route, waiting: int) -> Unavailable:
+        why = "are busy" if route.endpoints else "are starting"
+        return Unavailable(
+            f"All workers of '{route.deployment_name}' {why} and {waiting} calls wait already.",
+            code="queue_full",
+            retry_after=5 if route.endpoints else self._retry_after(route),
+        )
+
+    def _retry_after(self, route: Route) -> int:
+        """Seconds until a worker is likely to be ready, by how long the last ones took."""
+        left = eta(route.start_seconds, route.coming_since, self._clock.now())
+        return _UNKNOWN_START_SECONDS if left is None else max(1, math.ceil(left))
 
     def _too_long(self, deployment_id: str, seconds: float) -> Unavailable:
         current = self._routes.snapshot().by_id(deployment_id)
@@ -167,7 +184,7 @@ class Balancer:
             return Unavailable(
                 f"No worker of '{current.deployment_name}' was ready within {seconds:g} s.{why}",
                 code="cold_start_timeout",
-                retry_after=10,
+                retry_after=self._retry_after(current),
             )
         return Unavailable(f"No worker had a free place within {seconds:g} s.", code="queue_timeout", retry_after=5)
 
@@ -216,14 +233,20 @@ class Balancer:
             self._dispatch(lease.deployment_id, self._routes.snapshot().by_id(lease.deployment_id))
 
     def _dispatch(self, deployment_id: str, route: Route | None) -> None:
-        waiters = [waiter for waiter in self._queues[deployment_id] if not waiter.granted.done()]
-        for waiter in waiters:
+        queue = self._queues[deployment_id]
+        served = []
+        for waiter in queue.in_turn():
             if route is None:
                 waiter.granted.set_exception(NotFound("The deployment was deleted.", code="deployment_not_found"))
             elif (error := _hopeless(route)) is not None:
                 waiter.granted.set_exception(error)
             elif (lease := self._take(route, waiter.excluded)) is not None:
                 waiter.granted.set_result(lease)
+                served.append(waiter.key)
+            elif not waiter.excluded:
+                break  # who takes any worker finds none: nobody does
+        for key in served:
+            queue.served(key)
 
 
 def gone(route: Route) -> NotFound:

@@ -43,6 +43,7 @@ class Call:
         "counted_prompt",
         "dropped_messages",
         "estimated_response",
+        "max_wait",
         "prompt_tokens",
         "request",
         "request_id",
@@ -67,6 +68,8 @@ class Call:
         self.request_id = request_id
         self.request: NativeRequest | None = None
         """What was asked, for estimates."""
+        self.max_wait: float | None = None
+        """Seconds that the caller is willing to wait for a worker; None: as long as the settings allow."""
         self.sent = False
         """Whether a worker has begun to work on it."""
         self.begun = False

@@ -274,7 +274,9 @@ class Gateway:
         excluded: frozenset[str] = frozenset()
         left = self._settings.retries
         while True:
-            lease = self._balancer.try_lease(route, excluded) or await self._balancer.lease(route, excluded)
+            lease = self._balancer.try_lease(route, excluded)
+            if lease is None:
+                lease = await self._balancer.lease(route, excluded, call.caller.key_id, call.max_wait)
             try:
                 return lease, await self._send(call, lease, prepare, adapter)
             except _Failed as caught:

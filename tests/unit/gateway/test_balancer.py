@@ -90,7 +90,7 @@ async def test_places_are_given_in_the_order_of_asking() -> None:
 
 
 async def test_the_queue_is_bounded() -> None:
-    setup = Setup(make_route(endpoints=endpoints("http://a"), per_worker=1), queue_per_slot=2)
+    setup = Setup(make_route(endpoints=endpoints("http://a"), per_worker=1, max_workers=1), queue_per_slot=2)
     setup.take()
     waiting = [setup.wait(), setup.wait()]
     await settle()
@@ -232,3 +232,67 @@ async def test_the_route_table_is_watched() -> None:
     setup.routes.put(replace(setup.route, endpoints=(Endpoint("w9", "http://z"),)))
     assert (await task).endpoint.worker_id == "w9"
     watching.cancel()
+
+
+async def test_keys_take_turns_however_many_calls_one_has() -> None:
+    setup = Setup(make_route(endpoints=endpoints("http://a"), per_worker=1))
+    held = setup.take()
+    order = []
+
+    async def call(key: str) -> None:
+        lease = await setup.balancer.lease(setup.route, frozenset(), key)
+        order.append(key)
+        lease.release()
+
+    calls = [asyncio.create_task(call(key)) for key in [*["flood"] * 5, "one", "two", "one"]]
+    await settle()
+    held.release()
+    await asyncio.gather(*calls)
+    assert order == ["flood", "one", "two", "flood", "one", "flood", "flood", "flood"]
+
+
+async def test_in_a_full_queue_a_flood_gives_way_to_other_keys() -> None:
+    setup = Setup(make_route(endpoints=endpoints("http://a"), per_worker=1, max_workers=3), queue_per_slot=1)
+    setup.take()
+    calls = []
+    for key in ("flood", "flood", "flood", "one", "flood", "two", "three"):
+        calls.append(asyncio.create_task(setup.balancer.lease(setup.route, frozenset(), key)))
+        await settle()
+    assert setup.balancer.waiting(setup.route.deployment_id) == 3
+    refused = [call.exception() if call.done() else None for call in calls]
+    assert [getattr(error, "code", None) for error in refused] == [
+        None,
+        "queue_full",  # gave way to "two"
+        "queue_full",  # gave way to "one"
+        None,
+        "queue_full",  # had more than its share already
+        None,
+        "queue_full",  # by now everybody has one
+    ]
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert setup.balancer.waiting(setup.route.deployment_id) == 0
+
+
+async def test_who_does_not_want_to_wait_is_told_when_to_come_back() -> None:
+    setup = Setup(make_route(start_seconds=(30.0, 20.0, 21.0)))
+    with pytest.raises(Unavailable) as caught:
+        await setup.balancer.lease(setup.route, frozenset(), "key", 0)
+    assert (caught.value.code, caught.value.retry_after) == ("cold_start_timeout", 21)
+    assert setup.waker.woken == [setup.route.deployment_id]
+
+
+async def test_load_is_what_is_served_and_what_waits() -> None:
+    setup = Setup(make_route(endpoints=endpoints("http://a"), per_worker=1))
+    held = setup.take()
+    waiting = setup.wait()
+    await settle()
+    name = setup.route.deployment_id
+    load = setup.balancer.load()
+    assert (load.deployments[name].in_flight, load.deployments[name].waiting) == (1, 1)
+    assert load.workers == {"w0": 1}
+    held.release()
+    (await waiting).release()
+    load = setup.balancer.load()
+    assert (load.deployments[name].load, load.deployments[name].calls, load.workers) == (0, 2, {})

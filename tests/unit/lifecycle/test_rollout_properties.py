@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelyard.domain.deployments import Deployment, Observation, Observed, Phase
-from modelyard.domain.lifecycle import COMING, status_of
+from modelyard.domain.deployments import COMING, Deployment, Observation, Observed, Phase
+from modelyard.domain.lifecycle import status_of
 from modelyard.domain.rollout import KEPT_EXITED, Plan, Policy, plan
 from modelyard.testing.deployments import after, deployment, seen, target
 

@@ -1,12 +1,13 @@
 """The frame around every inference call: who calls what, the body, metering, and errors as clients see them."""
 
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 from starlette.types import Receive, Scope, Send
 
 from modelyard.domain.usage import Verb
-from modelyard.errors import ModelyardError
+from modelyard.errors import InvalidRequest, ModelyardError
 from modelyard.gateway.metering import Call, ClientGone
 from modelyard.gateway.ports import KeyVerifier
 from modelyard.gateway.service import Gateway
@@ -57,12 +58,29 @@ class InferenceEndpoint:
             check_verb(route, self._verb)
             body = await read_body(scope, receive, self._limit)
             watch.body_is_here()
+            call.max_wait = _max_wait(headers)
             await self._answer(call, body, response)
 
 
-_WANTED = {name.encode(): name for name in (KEY_HEADER, ACCOUNT_HEADER, "authorization")}
+MAX_WAIT_HEADER = "x-max-wait-seconds"
+"""For how long the caller is willing to wait for a worker; the settings bound it from above."""
+
+_WANTED = {name.encode(): name for name in (KEY_HEADER, ACCOUNT_HEADER, MAX_WAIT_HEADER, "authorization")}
 
 
 def _headers(scope: Scope) -> dict[str, str]:
     """The headers that say who is calling; each call reads them, so the others are not even decoded."""
     return {_WANTED[name]: value.decode("latin-1") for name, value in scope["headers"] if name in _WANTED}
+
+
+def _max_wait(headers: Mapping[str, str]) -> float | None:
+    text = headers.get(MAX_WAIT_HEADER)
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise InvalidRequest.at("header", MAX_WAIT_HEADER, msg="must be a number of seconds, 0 or more")
+    return seconds
