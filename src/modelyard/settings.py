@@ -53,6 +53,8 @@ class GatewaySettings(Group):
     """Time-out from a request sent to a worker to the first byte of its answer."""
     total_seconds: Seconds = 1800
     """Time-out for a whole call, streams included."""
+    heartbeat_seconds: Seconds = 10
+    """How often a stream that waits for its first piece gets a comment, so that proxies keep the connection."""
     drain_seconds: Seconds = 60
     """How long calls under way may take to finish when a worker or the server is stopped."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024

@@ -4,8 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from server_process import Server
-from test_server_life import FAKE, chat, client, eventually
+from scale_gp import SGPClient
+from server_process import Server, Start
+from test_server_life import FAKE, chat, client, deployed, eventually
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -64,3 +65,30 @@ def test_workers_follow_load_down_to_none_and_back(server: Server) -> None:
             )
             assert changed.status_code == 422
             assert field in changed.text
+
+
+def test_a_stream_that_waits_says_so_and_clients_disregard_it(
+    start_server: Start, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    server = start_server(tmp_path_factory.mktemp("beats") / "data", MODELYARD_GATEWAY__HEARTBEAT_SECONDS="0.2")
+    with client(server) as api:
+        deployment = deployed(api, fake_delay_seconds=1.0)
+        body = {"prompt": "one two", "chat_history": [], "stream": True}
+        with api.stream("POST", f"/v4/models/{deployment}/chat-completions", json=body) as stream:
+            assert stream.headers["content-type"].startswith("text/event-stream")
+            lines = [line for line in stream.iter_lines() if line]
+    assert lines[0] == ": waiting"
+    assert {line.partition(":")[0] for line in lines} == {"", "data"}
+    assert '"finish_reason":"' in lines[-1]
+    sgp = SGPClient(base_url=server.url, api_key=server.key, _strict_response_validation=True)
+    pieces = list(sgp.models.chat_completions.create(deployment, prompt="one two", chat_history=[], stream=True))
+    assert pieces[-1].finish_reason
+
+
+def test_a_deployment_can_be_called_the_moment_it_was_made(server: Server) -> None:
+    with client(server) as api:
+        template = api.post("/v4/model-templates", json={**FAKE, "name": "moment"}).raise_for_status().json()
+        wanted = {"name": "moment", "model_type": "CHAT_COMPLETION", "model_template_id": template["id"]}
+        model = api.post("/v4/models", json=wanted).raise_for_status().json()["id"]
+        made = api.post(f"/v4/models/{model}/deployments", json={"name": "main", "wait_for_ready": False})
+        assert chat(api, made.raise_for_status().json()["id"]).status_code == 200

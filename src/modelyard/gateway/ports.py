@@ -16,6 +16,10 @@ class RouteSource(Protocol):
         """Return at the next change after this call (callers look again at `snapshot`)."""
         ...
 
+    async def refresh(self) -> None:
+        """See to it that `snapshot` is not older than this call; raises `Unavailable` where that cannot be."""
+        ...
+
 
 class KeyVerifier(Protocol):
     async def verify(self, key: str) -> Caller:

@@ -31,7 +31,7 @@ from modelyard.domain.load import GatewayLoad
 from modelyard.domain.routes import Endpoint, Route
 from modelyard.domain.templates import EndpointProtocol
 from modelyard.domain.usage import Verb
-from modelyard.errors import InvalidRequest, ModelyardError, UpstreamError
+from modelyard.errors import InvalidRequest, ModelyardError, NotFound, UpstreamError
 from modelyard.gateway.adapters.openai import OpenAIAdapter
 from modelyard.gateway.adapters.sgp import SgpAdapter
 from modelyard.gateway.adapters.wire import WireRequest
@@ -39,6 +39,7 @@ from modelyard.gateway.balancer import Balancer, Lease
 from modelyard.gateway.chat_templates import TemplateProcess
 from modelyard.gateway.conversation import Adapters, begin
 from modelyard.gateway.folding import fold_chat, fold_completion
+from modelyard.gateway.looking import SecondLook
 from modelyard.gateway.metering import Call
 from modelyard.gateway.ports import RouteSource, UsageSink, Waker
 from modelyard.gateway.resolving import paying_account, resolve
@@ -86,6 +87,7 @@ class Gateway:
         self._upstream = Upstream(settings)
         self._balancer = Balancer(routes, waker, clock, settings)
         self._templates = TemplateProcess()
+        self._second_look = SecondLook(routes, clock)
         self._counter = TokenCounter(self._upstream, self._templates)
         self._adapters: dict[EndpointProtocol, Adapters] = {
             EndpointProtocol.VLLM: OpenAIAdapter(),
@@ -111,10 +113,15 @@ class Gateway:
         """How busy this gateway is now."""
         return self._balancer.load()
 
-    def resolve(
+    async def resolve(
         self, caller: Caller, reference: str, *, selected: str | None = None, model: str | None = None
     ) -> Route:
-        """See `modelyard.gateway.resolving.resolve`."""
+        """See `modelyard.gateway.resolving.resolve`. What is unknown is looked for once more: it may be new."""
+        try:
+            return resolve(self._routes.snapshot(), caller, reference, selected=selected, model=model)
+        except NotFound:
+            if not await self._second_look.take():
+                raise
         return resolve(self._routes.snapshot(), caller, reference, selected=selected, model=model)
 
     def call(self, caller: Caller, route: Route, verb: Verb, request_id: str, *, selected: str | None = None) -> Call:

@@ -15,6 +15,11 @@ def event(data: bytes) -> bytes:
     return b"data: " + data + b"\n\n"
 
 
+def comment(words: str) -> bytes:
+    """A line that clients disregard."""
+    return b": " + words.encode() + b"\n\n"
+
+
 def error_event(error: ModelyardError, request_id: str) -> bytes:
     """A failure after the first byte: the error object that would have been the body."""
     return b"event: error\ndata: " + encoded(error, request_id) + b"\n\n"

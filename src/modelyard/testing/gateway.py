@@ -72,6 +72,9 @@ class FakeRoutes:
     async def changed(self) -> None:
         await self._changed.wait()
 
+    async def refresh(self) -> None:
+        """What was put in is all there is."""
+
     def put(self, *routes: Route) -> None:
         """Show these routes instead, and say so."""
         self._table = RouteTable(routes)

@@ -53,7 +53,7 @@ class InferenceEndpoint:
         caller = await self._verifier.verify(key_from(headers))
         selected = selected_account(headers, caller)
         path = scope["path_params"]
-        route = self._gateway.resolve(caller, path["id"], selected=selected, model=path.get("model_id"))
+        route = await self._gateway.resolve(caller, path["id"], selected=selected, model=path.get("model_id"))
         with self._gateway.call(caller, route, self._verb, response.request_id, selected=selected) as call, watch:
             check_verb(route, self._verb)
             body = await read_body(scope, receive, self._limit)

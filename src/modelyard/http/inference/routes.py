@@ -12,7 +12,7 @@ from modelyard.settings import GatewaySettings
 
 def inference_routes(gateway: Gateway, verifier: KeyVerifier, settings: GatewaySettings) -> list[Route]:
     """Every inference call under /v4. Path parameter ``id`` is a deployment's id or name."""
-    verbs = Verbs(gateway)
+    verbs = Verbs(gateway, settings.heartbeat_seconds)
 
     def route(path: str, verb: Verb, answer: Answer) -> Route:
         endpoint = InferenceEndpoint(gateway, verifier, settings, verb, answer)

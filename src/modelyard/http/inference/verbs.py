@@ -20,6 +20,7 @@ from modelyard.gateway.metering import Call
 from modelyard.gateway.service import Gateway
 from modelyard.http.inference import bodies
 from modelyard.http.inference.answers import ChunkWriter, answer, native_events
+from modelyard.http.inference.heartbeat import Heartbeat
 from modelyard.http.inference.reading import decode
 from modelyard.http.inference.response import RawHeaders, Response
 
@@ -39,8 +40,9 @@ Write = Callable[[Iterable[Chunk]], bytes]
 
 
 class Verbs:
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, heartbeat_seconds: float) -> None:
         self._gateway = gateway
+        self._heartbeat_seconds = heartbeat_seconds
 
     async def chat_completions(self, call: Call, body: bytes, response: Response) -> None:
         request = decode(_chat_body, body)
@@ -131,8 +133,10 @@ class Verbs:
     async def _stream(self, call: Call, request: TextRequest, response: Response, write: Write) -> None:
         async with contextlib.aclosing(self._gateway.stream(call, request)) as batches:
             # Headers wait for the first chunk, so that whatever fails until then still has its own status.
-            data = await _next(batches, write)
-            await response.begin(_history_headers(call), sse=True)
+            async with Heartbeat(response, self._heartbeat_seconds):
+                data = await _next(batches, write)
+            if not response.started:
+                await response.begin(_history_headers(call), sse=True)
             await response.piece(data)
             async for batch in batches:
                 if data := write(batch):
