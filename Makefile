@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 SERVE_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev serve test check format bench docs clean
+.PHONY: help install dev serve test chaos check format bench docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ serve: install ## set up everything and start the server on http://127.0.0.1:808
 
 test: dev ## set up everything and pass all tests
 	$(BIN)/python -m pytest $(TEST_ARGS)
+
+chaos: dev ## faults under load, counted; part of the tests
+	$(BIN)/python -m pytest tests/chaos
 
 check: dev ## style, types and import laws
 	$(BIN)/ruff format --check .

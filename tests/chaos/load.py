@@ -1,0 +1,95 @@
+"""A load generator that checks every answer: each call carries a word of its own, which the answer must give back."""
+
+import asyncio
+import itertools
+import json
+from dataclasses import dataclass, field
+
+import httpx
+
+# The fake engine says a prompt's words again, and begins anew, until it has said eight.
+WORDS = "alpha beta gamma delta"
+
+
+@dataclass
+class Counts:
+    sent: int = 0
+    answered: int = 0
+    failed: int = 0
+    cut: int = 0
+    foreign: int = 0
+    words: list[str] = field(default_factory=list)
+
+    def row(self, name: str) -> str:
+        return (
+            f"{name:<46} sent {self.sent:>5}  answered {self.answered:>5}  failed {self.failed:>3}  "
+            f"cut {self.cut:>3}  foreign {self.foreign:>3}"
+        )
+
+    @property
+    def whole(self) -> bool:
+        return self.sent == self.answered > 0 and not (self.failed or self.cut or self.foreign)
+
+
+class Load:
+    """``callers`` callers, each sending its next call when the last one is answered; every second call a stream."""
+
+    def __init__(self, url: str, key: str, deployment: str, callers: int = 8, bound: int = 5000) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=url, headers={"x-api-key": key}, timeout=60, limits=httpx.Limits(max_connections=callers)
+        )
+        self._path = f"/v4/models/{deployment}/chat-completions"
+        self._callers = callers
+        self._bound = bound
+        self._numbers = itertools.count()
+        self._ended = False
+        self.counts = Counts()
+
+    async def __aenter__(self) -> "Load":
+        self._tasks = [asyncio.create_task(self._call_on(bool(number % 2))) for number in range(self._callers)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._ended = True
+        await asyncio.gather(*self._tasks)
+        await self._client.aclose()
+
+    async def answered(self, more: int) -> None:
+        """Wait until so many more calls were answered."""
+        until = self.counts.answered + more
+        async with asyncio.timeout(60):
+            while self.counts.answered < until:
+                await asyncio.sleep(0.02)
+
+    async def _call_on(self, stream: bool) -> None:
+        while not self._ended and self.counts.sent < self._bound:
+            await self._one(f"nonce{next(self._numbers)}", stream)
+
+    async def _one(self, nonce: str, stream: bool) -> None:
+        counts = self.counts
+        counts.sent += 1
+        body = {"prompt": f"{nonce} {WORDS}", "chat_history": [], "stream": stream}
+        try:
+            answer = await self._client.post(self._path, json=body)
+        except httpx.HTTPError as error:
+            counts.cut += 1
+            counts.words.append(f"{nonce}: {error!r}")
+            return
+        if answer.status_code != 200:
+            counts.failed += 1
+            counts.words.append(f"{nonce}: {answer.status_code} {answer.text[:200]}")
+            return
+        self._check(nonce, stream, answer.text)
+
+    def _check(self, nonce: str, stream: bool, text: str) -> None:
+        counts = self.counts
+        lines = [line[6:] for line in text.splitlines() if line.startswith("data: ")] if stream else [text]
+        pieces = [json.loads(line) for line in lines]
+        if "event: error" in text or not pieces or not pieces[-1].get("finish_reason"):
+            counts.cut += 1
+            counts.words.append(f"{nonce}: {text[-200:]}")
+        elif "".join(piece["completions"][0][1][0] for piece in pieces) != f"{nonce} {WORDS} {nonce} alpha beta":
+            counts.foreign += 1
+            counts.words.append(f"{nonce}: {text[:300]}")
+        else:
+            counts.answered += 1
