@@ -74,6 +74,8 @@ class ReconcilerSettings(Group):
     """Pause before a worker that failed is started again; doubles with every failure in a row."""
     backoff_max_seconds: Seconds = 300
     """The longest such pause."""
+    rollback_after_failures: Count = 3
+    """Workers of a new revision that fail in a row before they are ready, until the last good one serves again."""
     probe_seconds: Seconds = 3
     """Time-out of one call of a worker's health route."""
     probe_failures: Count = 5

@@ -93,6 +93,8 @@ class PretendReconciler:
                     due_at=now.replace(year=9000),
                     now=now,
                 )
+                if observed.ready_revision is not None:
+                    await tx.revisions.proven(each.id, observed.ready_revision, now)
 
     async def wait_settled(self, deployment_id: str, generation: int, timeout: float) -> Deployment:
         async with asyncio.timeout(timeout):
@@ -124,7 +126,7 @@ def _settled(deployment: Deployment) -> tuple[Worker, Any]:
         failures=1 if fails else 0,
         failed_at=now if fails else None,
         reason="the engine said: no such file" if fails else None,
-        ready_revision=None if fails else target.revision,
+        ready_revision=deployment.observed.ready_revision if fails else target.revision,
     )
     return worker, observed
 

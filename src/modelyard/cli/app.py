@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from modelyard import __version__
-from modelyard.cli import db, deployments, keys, pull, serve, settings, worker
+from modelyard.cli import db, deployments, keys, pull, revisions, serve, settings, worker
 from modelyard.errors import ModelyardError
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app.command("settings")(settings.settings)
 app.command("pull")(pull.pull)
 app.command("ps")(deployments.ps)
 app.command("logs")(deployments.logs)
+app.command("revisions")(revisions.revisions)
+app.command("rollback")(revisions.rollback)
 app.command("worker", hidden=True)(worker.worker)
 app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")

@@ -50,7 +50,8 @@ def logs(
 ) -> None:
     """Print the last lines that a deployment's workers wrote, those that failed lately included."""
     with Server(url, data_dir) as server:
-        workers = server.get(f"/v4/model-deployments/{_id_of(server, deployment)}/logs", lines=lines)["workers"]
+        found = deployment_called(server, deployment)
+        workers = server.get(f"/v4/model-deployments/{found['id']}/logs", lines=lines)["workers"]
     for worker in workers:
         if len(workers) > 1:
             typer.secho(f"==> {worker['worker_id']} ({worker['phase']}) <==", err=True, bold=True)
@@ -60,12 +61,12 @@ def logs(
         typer.secho("It has no worker now, and none that failed lately.", err=True)
 
 
-def _id_of(server: Server, wanted: str) -> str:
-    """The id of the one deployment with that id or name."""
+def deployment_called(server: Server, wanted: str) -> dict[str, Any]:
+    """The one deployment with that id or name."""
     found = [each for each in server.items("/v4/model-deployments") if wanted in (each["id"], each["name"])]
     if not found:
         raise ServerError(f"There is no deployment '{wanted}'.", hint="'modelyard ps' lists them.")
     if len(found) > 1:
         ids = ", ".join(each["id"] for each in found)
         raise ServerError(f"There are {len(found)} deployments called '{wanted}'.", hint=f"Say which by its id: {ids}.")
-    return str(found[0]["id"])
+    return dict(found[0])

@@ -12,12 +12,14 @@ import structlog
 
 from modelyard.catalog import Catalog, Starter, TemplateEntry
 from modelyard.clock import Clock
+from modelyard.control.rolling import Origin, Rolling, record, roll_deployment
 from modelyard.control.template_checks import check_parameters
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, PLATFORM_USER_ID, Account, Identity, IdentityType
 from modelyard.domain.cards import EngineCard
 from modelyard.domain.deployments import Deployment, Target
 from modelyard.domain.models import Model, ModelVendor
-from modelyard.domain.specs import merged_parameters, revision_of
+from modelyard.domain.revisions import Author
+from modelyard.domain.snapshots import merged_parameters, revision_of, snapshot_of
 from modelyard.domain.templates import Template
 from modelyard.errors import Conflict, NotFound
 from modelyard.settings import Settings
@@ -95,10 +97,16 @@ async def _sync_template(tx: Transaction, entry: TemplateEntry, cards: Mapping[s
     template = entry.template(id_, existing.created_at)
     if template != existing:
         await tx.templates.upsert(template)
-        await _roll_users(tx, template, cards)
+        await _roll_users(tx, existing, template, cards, now)
 
 
-async def _roll_users(tx: Transaction, template: Template, cards: Mapping[str, EngineCard]) -> None:
+def _upgrade(now: datetime) -> Rolling:
+    return Rolling("another version of modelyard", Author(PLATFORM_USER_ID, IdentityType.SERVICE_ACCOUNT), now)
+
+
+async def _roll_users(
+    tx: Transaction, before: Template, template: Template, cards: Mapping[str, EngineCard], now: datetime
+) -> None:
     """Let what users made from a built-in template follow it to this version. A deployment that it no longer fits
     stays as it is, and the log says so: an upgrade must not keep the server from starting."""
     users = [deployment for deployment in await tx.deployments.all_live() if not deployment.is_built_in]
@@ -107,16 +115,13 @@ async def _roll_users(tx: Transaction, template: Template, cards: Mapping[str, E
         model = models[deployment.model_id]
         if model.model_template_id != template.id:
             continue
-        parameters = deployment.model_creation_parameters
-        revision = revision_of(template, model, parameters, deployment.vendor_configuration)
-        if revision == deployment.target.revision:
-            continue
-        if errors := check_parameters(template, cards, merged_parameters(model, parameters), partial=False):
+        values = merged_parameters(model, deployment.model_creation_parameters)
+        if errors := check_parameters(template, cards, values, partial=False):
             log.warning("builtins.misfit", deployment=deployment.id, template=template.name, errors=errors)
             continue
-        target = replace(deployment.target, revision=revision, generation=deployment.target.generation + 1)
-        await tx.deployments.set_target(replace(deployment, target=target))
-        log.info("builtins.rolled", template=template.name, deployment=deployment.id, revision=revision)
+        old, new = Origin(model, before).snapshot(deployment), Origin(model, template).snapshot(deployment)
+        if await roll_deployment(tx, deployment, old, new, _upgrade(now)):
+            log.info("builtins.rolled", template=template.name, deployment=deployment.id, revision=revision_of(new))
 
 
 async def _sync_starter(tx: Transaction, starter: Starter, *, warm: bool, now: datetime) -> None:
@@ -145,9 +150,10 @@ async def _sync_deployment(
     target = replace(wanted.target, generation=existing.target.generation)
     if target != existing.target or wanted.vendor_configuration != existing.vendor_configuration:
         target = replace(target, generation=existing.target.generation + 1)
-        await tx.deployments.set_target(
-            replace(existing, target=target, vendor_configuration=wanted.vendor_configuration)
-        )
+        changed = replace(existing, target=target, vendor_configuration=wanted.vendor_configuration)
+        await tx.deployments.set_target(changed)
+        if target.revision != existing.target.revision:
+            await record(tx, changed, Origin(model, template).snapshot(changed), _upgrade(now))
         log.info("builtins.updated", model=model.name, revision=target.revision, generation=target.generation)
 
 
@@ -171,7 +177,7 @@ def _deployment(starter: Starter, template: Template, model: Model, *, warm: boo
             min_workers=min_workers,
             max_workers=starter.max_workers,
             per_worker=starter.per_worker,
-            revision=revision_of(template, model, {}, configuration),
+            revision=revision_of(snapshot_of(template, model, {}, configuration)),
         ),
         vendor_configuration=configuration,
     )

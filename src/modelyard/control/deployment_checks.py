@@ -13,7 +13,8 @@ from modelyard.domain.autoscale import OVERRIDES
 from modelyard.domain.cards import EngineCard
 from modelyard.domain.models import Model, ModelVendor
 from modelyard.domain.resources import parse_size
-from modelyard.domain.specs import merged_parameters, scaling
+from modelyard.domain.snapshots import merged_parameters
+from modelyard.domain.specs import scaling
 from modelyard.domain.templates import BUILT_IN_REGISTRY, LOCAL_REGISTRY, Template
 from modelyard.errors import FieldError, InvalidRequest
 from modelyard.settings import LauncherKind, Settings

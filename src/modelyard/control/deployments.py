@@ -11,13 +11,15 @@ from modelyard.control.deployment_checks import check_deployment, completed_conf
 from modelyard.control.drafts import DeploymentDraft
 from modelyard.control.gone import wait_until_gone
 from modelyard.control.idempotency import Attempt, create_once
+from modelyard.control.rolling import Origin, Rolling, record
 from modelyard.control.scope import Scope, refuse_built_in, unknown_account
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Right
 from modelyard.domain.cards import EngineCard
 from modelyard.domain.deployments import Deployment, DeploymentStatus, Event, StatusDetail, Target
 from modelyard.domain.lifecycle import status_of
 from modelyard.domain.models import Model
-from modelyard.domain.specs import revision_of, scaling
+from modelyard.domain.snapshots import Snapshot, revision_of, snapshot_of
+from modelyard.domain.specs import scaling
 from modelyard.domain.templates import Template
 from modelyard.errors import Conflict, Forbidden, InvalidRequest, NotFound, UpstreamTimeout
 from modelyard.launchers.base import Launcher
@@ -79,17 +81,19 @@ class Deployments:
             template = await self._template(tx, model)
             require_launchable(template, self._settings)
             whole = self._checked(template, model, draft)
+            snapshot = _snapshot(template, model, whole)
             deployment = Deployment(
                 id=str(uuid4()),
                 **scope.signature(account, now),
                 name=draft.name,
                 model_id=model.id,
-                target=_target(template, model, whole),
+                target=_target(template, whole, revision_of(snapshot)),
                 vendor_configuration=whole.vendor_configuration,
                 model_creation_parameters=whole.model_creation_parameters,
                 deployment_metadata=whole.deployment_metadata,
             )
             await tx.deployments.add(deployment)
+            await record(tx, deployment, snapshot, Rolling("created", scope.author, now))
             await tx.deployments.add_event(
                 Event(
                     deployment.id, now, "created", f"Made by {scope.caller.identity_type} {scope.caller.identity_id}."
@@ -107,7 +111,7 @@ class Deployments:
     async def get(self, scope: Scope, deployment_id: str, model_id: str | None = None) -> Deployment:
         """``model_id``: the model that it must be of, where the path names one."""
         async with self._store.read() as tx:
-            return await _found(tx, scope, deployment_id, model_id)
+            return await found_deployment(tx, scope, deployment_id, model_id)
 
     async def page(self, query: PageQuery) -> Page[Deployment]:
         async with self._store.read() as tx:
@@ -131,28 +135,36 @@ class Deployments:
         self, scope: Scope, deployment_id: str, model_id: str, draft: Callable[[Deployment], DeploymentDraft]
     ) -> Deployment:
         async with self._store.begin() as tx:
-            deployment = await self._to_write(tx, scope, deployment_id, model_id)
-            if deployment.target.deleted:
-                raise Conflict("This deployment is being deleted.", code="deployment_deleted")
+            deployment = await deployment_to_write(tx, scope, deployment_id, model_id)
             model = await tx.models.get(deployment.model_id, None)
             template = await self._template(tx, model)
             require_launchable(template, self._settings)
             whole = self._checked(template, model, draft(deployment))
+            before, after = Origin(model, template).snapshot(deployment), _snapshot(template, model, whole)
+            # What leaves workers as they are leaves a deployment at the revision that it went back to, too.
+            same = revision_of(before) == revision_of(after)
+            revision = deployment.target.revision if same else revision_of(after)
             changed = replace(
                 deployment,
                 name=whole.name,
                 vendor_configuration=whole.vendor_configuration,
                 model_creation_parameters=whole.model_creation_parameters,
                 deployment_metadata=whole.deployment_metadata,
-                target=_target(template, model, whole, before=deployment.target),
+                target=_target(template, whole, revision, before=deployment.target),
             )
             if changed != deployment:
-                await tx.deployments.set_target(changed)
-            if changed.target != deployment.target:
-                await tx.deployments.add_event(
-                    Event(deployment.id, self._clock.now(), "updated", _difference(deployment, changed))
-                )
+                await self._write(tx, scope, deployment, changed, before, after)
         return changed
+
+    async def _write(
+        self, tx: Transaction, scope: Scope, old: Deployment, new: Deployment, before: Snapshot, after: Snapshot
+    ) -> None:
+        now = self._clock.now()
+        await tx.deployments.set_target(new)
+        if new.target.revision != old.target.revision:
+            await record(tx, new, after, Rolling("deployment changed", scope.author, now), before)
+        if new.target != old.target:
+            await tx.deployments.add_event(Event(new.id, now, "updated", _difference(old, new)))
 
     async def delete(self, scope: Scope, deployment_id: str, model_id: str) -> None:
         """Ask for its end, and wait a little for it. Repeating this is no error while it is on its way out."""
@@ -163,7 +175,7 @@ class Deployments:
     async def _delete(self, scope: Scope, deployment_id: str, model_id: str) -> None:
         now = self._clock.now()
         async with self._store.begin() as tx:
-            deployment = await self._to_write(tx, scope, deployment_id, model_id)
+            deployment = await deployment_to_write(tx, scope, deployment_id, model_id, deleted=True)
             if not deployment.target.deleted:
                 target = replace(deployment.target, deleted=True, generation=deployment.target.generation + 1)
                 await tx.deployments.set_target(replace(deployment, target=target))
@@ -211,14 +223,8 @@ class Deployments:
 
     async def events(self, scope: Scope, deployment_id: str, limit: int) -> Sequence[Event]:
         async with self._store.read() as tx:
-            deployment = await _found(tx, scope, deployment_id, None)
+            deployment = await found_deployment(tx, scope, deployment_id, None)
             return await tx.deployments.events(deployment.id, limit)
-
-    async def _to_write(self, tx: Transaction, scope: Scope, deployment_id: str, model_id: str) -> Deployment:
-        deployment = await _found(tx, scope, deployment_id, model_id)
-        refuse_built_in(deployment.account_id, "deployment")
-        scope.require(Right.WRITE, deployment.account_id)
-        return deployment
 
     async def _template(self, tx: Transaction, model: Model) -> Template:
         if model.model_template_id is None:
@@ -235,12 +241,24 @@ class Deployments:
         return whole
 
 
-async def _found(tx: Transaction, scope: Scope, deployment_id: str, model_id: str | None) -> Deployment:
+async def found_deployment(tx: Transaction, scope: Scope, deployment_id: str, model_id: str | None) -> Deployment:
     deployment = await tx.deployments.get(deployment_id, scope.readable)
     if model_id is not None and deployment.model_id != model_id:
         raise NotFound(
             f"There is no deployment '{deployment_id}' of the model '{model_id}'.", code="deployment_not_found"
         )
+    return deployment
+
+
+async def deployment_to_write(
+    tx: Transaction, scope: Scope, deployment_id: str, model_id: str, *, deleted: bool = False
+) -> Deployment:
+    """One that the caller may change. ``deleted``: also where it is on its way out."""
+    deployment = await found_deployment(tx, scope, deployment_id, model_id)
+    refuse_built_in(deployment.account_id, "deployment")
+    scope.require(Right.WRITE, deployment.account_id)
+    if deployment.target.deleted and not deleted:
+        raise Conflict("This deployment is being deleted.", code="deployment_deleted")
     return deployment
 
 
@@ -257,9 +275,12 @@ def _account_of(scope: Scope, model: Model, wanted: str | None) -> str:
     return model.account_id
 
 
-def _target(template: Template, model: Model, draft: DeploymentDraft, before: Target | None = None) -> Target:
+def _snapshot(template: Template, model: Model, draft: DeploymentDraft) -> Snapshot:
+    return snapshot_of(template, model, draft.model_creation_parameters, draft.vendor_configuration)
+
+
+def _target(template: Template, draft: DeploymentDraft, revision: str, before: Target | None = None) -> Target:
     low, high, per_worker = scaling(template, draft.vendor_configuration)
-    revision = revision_of(template, model, draft.model_creation_parameters, draft.vendor_configuration)
     target = Target(min_workers=low, max_workers=high, per_worker=per_worker, revision=revision)
     if before is None:
         return target

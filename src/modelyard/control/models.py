@@ -9,7 +9,7 @@ from modelyard.control.again import until_unmet
 from modelyard.control.drafts import ModelDraft
 from modelyard.control.gone import wait_until_gone
 from modelyard.control.idempotency import Attempt, create_once
-from modelyard.control.revisions import roll_model
+from modelyard.control.rolling import Origin, Rolling, roll_model
 from modelyard.control.scope import Scope, refuse_built_in
 from modelyard.control.template_checks import check_parameters
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Right
@@ -94,8 +94,10 @@ class Models:
             changed = await self._completed(tx, draft(model).onto(model))
             if changed != model:
                 await tx.models.replace(changed)
-            template = await tx.templates.get(str(changed.model_template_id), None)
-            return changed, await roll_model(tx, changed, template, self._cards, self._clock.now())
+            before = Origin(model, await tx.templates.get(str(model.model_template_id), None))
+            after = Origin(changed, await tx.templates.get(str(changed.model_template_id), None))
+            rolling = Rolling("model changed", scope.author, self._clock.now())
+            return changed, await roll_model(tx, before, after, self._cards, rolling)
 
     async def delete(self, scope: Scope, model_id: str) -> None:
         """Raises `Conflict` naming the deployments that are still there. Those on their way out are waited for,

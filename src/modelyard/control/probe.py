@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from modelyard.clock import Clock
-from modelyard.domain.deployments import COMING, Deployment, Observation, Phase, Target, Worker
-from modelyard.domain.templates import Template
+from modelyard.domain.deployments import COMING, Deployment, Observation, Phase, Worker
+from modelyard.domain.snapshots import Snapshot
 from modelyard.launchers.base import Launcher
 from modelyard.settings import ReconcilerSettings
 
@@ -51,11 +51,12 @@ class Prober:
             self._records.pop(worker_id, None)
 
     async def judge(
-        self, deployment: Deployment, template: Template, observations: Sequence[Observation]
+        self, deployment: Deployment, snapshot: Snapshot, observations: Sequence[Observation]
     ) -> list[Observation]:
-        """The observations, each with its phase as health tells it. Workers of earlier revisions are not asked:
-        their health route may be another one, and calls that they still serve must not be cut."""
-        asked = {row.id for row in deployment.workers if _is_asked(row, deployment.target)}
+        """The observations, each with its phase as health tells it; ``snapshot`` is of the revision that is to serve.
+        Workers of others are not asked: their health route may be another one, and calls that they still serve must
+        not be cut."""
+        asked = {row.id for row in deployment.workers if _is_asked(row, deployment.revision)}
         for row in deployment.workers:
             if row.phase is Phase.READY:
                 # It answered before, perhaps to another controller: not answering now is no slow start.
@@ -65,18 +66,18 @@ class Prober:
                 self._records[seen.worker_id].loading_since = None
         return await asyncio.gather(
             *(
-                self._judge(template, seen)
+                self._judge(snapshot, seen)
                 if seen.worker_id in asked and seen.phase is Phase.LOADING and seen.address
                 else _as_is(seen)
                 for seen in observations
             )
         )
 
-    async def _judge(self, template: Template, seen: Observation) -> Observation:
+    async def _judge(self, snapshot: Snapshot, seen: Observation) -> Observation:
         record = self._records.setdefault(seen.worker_id, _Record())
         if not record.failures and self._clock.monotonic() - record.answered_at < self._settings.probe_seconds:
             return replace(seen, phase=Phase.READY, detail=None)
-        route = template.bundle.healthcheck_route
+        route = snapshot.bundle.healthcheck_route
         problem = await self._ask(f"{seen.address}{route}")
         if problem is None:
             record.answered, record.answered_at, record.failures = True, self._clock.monotonic(), 0
@@ -91,7 +92,7 @@ class Prober:
             words = f"did not answer GET {route} on port {port} {record.failures} times in a row ({problem})"
             return await self._given_up(seen, words)
         record.loading_since = record.loading_since if record.loading_since is not None else self._clock.monotonic()
-        limit = template.bundle.readiness_initial_delay_seconds
+        limit = snapshot.bundle.readiness_initial_delay_seconds
         if self._clock.monotonic() - record.loading_since < limit:
             return seen
         return await self._given_up(seen, f"did not answer GET {route} on port {port} within {limit} s ({problem})")
@@ -118,8 +119,8 @@ class Prober:
         return replace(seen, phase=Phase.EXITED, detail=f"{words}; {last}"[:1000])
 
 
-def _is_asked(row: Worker, target: Target) -> bool:
-    return row.revision == target.revision and row.phase in (*COMING, Phase.READY)
+def _is_asked(row: Worker, revision: str) -> bool:
+    return row.revision == revision and row.phase in (*COMING, Phase.READY)
 
 
 async def _as_is(seen: Observation) -> Observation:

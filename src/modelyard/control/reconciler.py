@@ -251,8 +251,8 @@ class Reconciler:
         self._watch.drop(deployment_id)
         if result.due_at is not None:
             self._due[deployment_id] = result.due_at
-        if result.deployment is not None and result.template is not None:
-            self._watch.add(result.deployment, result.template)
+        if result.deployment is not None and result.snapshot is not None:
+            self._watch.add(result.deployment, result.snapshot)
             self._watched.set()
 
     def _done(self, deployment_id: str) -> Callable[[asyncio.Task[None]], None]:

@@ -1,93 +1,114 @@
-"""When a template or a model changes, what is deployed of it rolls over: new targets, in the same transaction."""
+"""The revisions of a deployment, as its owners see them: what it was made of, and going back to that."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 
-from modelyard.control.template_checks import check_parameters
-from modelyard.domain.cards import EngineCard
+from modelyard.clock import Clock
+from modelyard.control.again import until_unmet
+from modelyard.control.deployments import Settling, deployment_to_write, found_deployment
+from modelyard.control.rolling import Rolling, record
+from modelyard.control.scope import Scope
+from modelyard.control.template_checks import require_local_commands
 from modelyard.domain.deployments import Deployment, Event
-from modelyard.domain.models import Model
-from modelyard.domain.specs import merged_parameters, revision_of
-from modelyard.domain.templates import Template
-from modelyard.errors import Conflict, FieldError
-from modelyard.store import Transaction
-from modelyard.store.paging import PageQuery
-
-_BATCH = 1000
+from modelyard.domain.revisions import Change, Revision, RevisionState, difference, good_before, state_of
+from modelyard.domain.snapshots import RESOURCE_FIELDS, Snapshot
+from modelyard.errors import Conflict, InvalidRequest
+from modelyard.settings import Settings
+from modelyard.store import Store, Transaction
 
 
-async def roll_template(
-    tx: Transaction, template: Template, cards: Mapping[str, EngineCard], now: datetime
-) -> list[str]:
-    """New targets for the deployments of every model made from ``template``; gives the ids of those that change.
-    Raises `Conflict` naming the first model or deployment that the template would no longer fit."""
-    rolled = []
-    for model in await _models_of(tx, template):
-        if model.model_type != template.model_type:
-            raise _misfit(f"the model '{model.name}' is of type {model.model_type}")
-        errors = check_parameters(
-            template, cards, model.model_creation_parameters, "model_creation_parameters", partial=True
-        )
-        if errors:
-            raise _misfit(f"the model '{model.name}': {_words(errors)}")
-        rolled += await roll_model(tx, model, template, cards, now)
-    return rolled
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A revision, what it changed against the one before it, and how it stands."""
+
+    revision: Revision
+    changes: Sequence[Change]
+    state: RevisionState
 
 
-async def roll_model(
-    tx: Transaction, model: Model, template: Template, cards: Mapping[str, EngineCard], now: datetime
-) -> list[str]:
-    """As `roll_template`, for one model."""
-    rolled = []
-    for deployment in await tx.deployments.of_model(model.id):
-        if deployment.target.deleted:
-            continue
-        values = merged_parameters(model, deployment.model_creation_parameters)
-        if errors := check_parameters(template, cards, values, "model_creation_parameters", partial=False):
-            raise _misfit(f"the deployment '{deployment.name}' of the model '{model.name}': {_words(errors)}")
-        if await _roll(tx, deployment, template, model, now):
-            rolled.append(deployment.id)
-    return rolled
+class Revisions:
+    def __init__(self, store: Store, clock: Clock, settings: Settings, reconciler: Settling) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._reconciler = reconciler
 
-
-async def _roll(tx: Transaction, deployment: Deployment, template: Template, model: Model, now: datetime) -> bool:
-    revision = revision_of(template, model, deployment.model_creation_parameters, deployment.vendor_configuration)
-    target = deployment.target
-    if revision == target.revision:
-        return False
-    target = replace(target, revision=revision, generation=target.generation + 1)
-    await tx.deployments.set_target(replace(deployment, target=target))
-    await tx.deployments.add_event(
-        Event(deployment.id, now, "updated", f"Its model or template changed: rolling over to revision {revision}.")
-    )
-    return True
-
-
-async def _models_of(tx: Transaction, template: Template) -> Sequence[Model]:
-    models: list[Model] = []
-    while True:
-        page = await tx.models.page(
-            PageQuery(
-                accounts=(template.account_id,),
-                page=len(models) // _BATCH + 1,
-                limit=_BATCH,
-                sort=(("id", False),),
-                where={"model_template_id": template.id},
+    async def entries(self, scope: Scope, deployment_id: str, model_id: str) -> list[Entry]:
+        """Newest first."""
+        async with self._store.read() as tx:
+            deployment = await found_deployment(tx, scope, deployment_id, model_id)
+            revisions = await tx.revisions.of(deployment.id)
+        numbers = _numbers(revisions)
+        return [
+            Entry(
+                revision,
+                difference(before.snapshot, revision.snapshot) if before else (),
+                state_of(revision, deployment, numbers),
             )
+            for revision, before in zip(revisions, [*revisions[1:], None], strict=True)
+        ]
+
+    async def rollback(self, scope: Scope, deployment_id: str, model_id: str, wanted: int | str | None) -> Deployment:
+        """Go back to the revision of that number or fingerprint; None: the last good one before the present. Its own
+        parameters and resources are the deployment's again; scaling numbers stay. Going back to what is wanted already
+        changes nothing, except that a revision that was given up is tried anew."""
+        changed = await until_unmet(lambda: self._rollback(scope, deployment_id, model_id, wanted))
+        self._reconciler.nudge(changed.id)
+        return changed
+
+    async def _rollback(self, scope: Scope, deployment_id: str, model_id: str, wanted: int | str | None) -> Deployment:
+        async with self._store.begin() as tx:
+            deployment = await deployment_to_write(tx, scope, deployment_id, model_id)
+            entry = _chosen(await tx.revisions.of(deployment.id), deployment, wanted)
+            require_local_commands(entry.snapshot.bundle, self._settings)
+            return await self._go_back(tx, scope, deployment, entry)
+
+    async def _go_back(self, tx: Transaction, scope: Scope, deployment: Deployment, entry: Revision) -> Deployment:
+        given_up = deployment.observed.failed_revision == entry.revision
+        if entry.revision == deployment.target.revision and not given_up:
+            return deployment
+        target = replace(deployment.target, revision=entry.revision, generation=deployment.target.generation + 1)
+        changed = replace(
+            deployment,
+            target=target,
+            model_creation_parameters=dict(entry.snapshot.own_parameters),
+            vendor_configuration=_with_resources(deployment.vendor_configuration, entry.snapshot),
         )
-        models += page.items
-        if len(models) >= page.total or not page.items:
-            return models
+        now = self._clock.now()
+        await tx.deployments.set_target(changed, retry=True)
+        if entry.revision == deployment.target.revision:
+            message = f"Revision {entry.revision} is tried anew."
+        else:
+            message = f"Going back to revision {entry.revision} (number {entry.number})."
+            rolling = Rolling(f"rollback to {entry.number}", scope.author, now)
+            await record(tx, changed, entry.snapshot, rolling)
+        await tx.deployments.add_event(Event(deployment.id, now, "updated", message))
+        return changed
 
 
-def _misfit(what: str) -> Conflict:
-    return Conflict(
-        f"What is in use would not fit the change: {what}.",
-        code="change_breaks_deployment",
-        hint="Change or delete that first, or make a new template or model.",
-    )
+def _numbers(revisions: Sequence[Revision]) -> Mapping[str, int]:
+    """The last entry's number by fingerprint."""
+    return {each.revision: each.number for each in reversed(revisions)}
 
 
-def _words(errors: Sequence[FieldError]) -> str:
-    return "; ".join(f"{'.'.join(map(str, error.loc))} {error.msg}" for error in errors[:5])
+def _chosen(revisions: Sequence[Revision], deployment: Deployment, wanted: int | str | None) -> Revision:
+    if wanted is None:
+        entry = good_before(revisions, deployment)
+        if entry is None:
+            raise Conflict(
+                "There is nothing to go back to: no earlier revision of this deployment was ever ready.",
+                code="no_earlier_revision",
+                hint="GET …/revisions lists what there is; change the deployment with PATCH.",
+            )
+        return entry
+    for entry in revisions:
+        if wanted in (entry.number, entry.revision):
+            return entry
+    kept = f"1 to {revisions[0].number}" if revisions else "none yet"
+    msg = f"this deployment has no revision '{wanted}'; GET …/revisions lists those that are kept ({kept})"
+    raise InvalidRequest.at("body", "revision", msg=msg, code="unknown_revision")
+
+
+def _with_resources(configuration: Mapping[str, object], snapshot: Snapshot) -> dict[str, object]:
+    kept = {name: value for name, value in configuration.items() if name not in RESOURCE_FIELDS}
+    return {**kept, **snapshot.own_resources}

@@ -1,7 +1,8 @@
 """What can be called, for the gateway: the store's deployments as one immutable table, kept fresh."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -9,12 +10,12 @@ import structlog
 from modelyard import catalog
 from modelyard.clock import Clock
 from modelyard.domain.cards import EngineCard
-from modelyard.domain.deployments import Deployment, Phase
-from modelyard.domain.lifecycle import status_of
+from modelyard.domain.deployments import Deployment, Phase, Worker
+from modelyard.domain.lifecycle import is_hopeless, status_of
 from modelyard.domain.models import Model
 from modelyard.domain.parameters import Value
 from modelyard.domain.routes import Endpoint, Route, RouteTable
-from modelyard.domain.specs import is_streaming, merged_parameters
+from modelyard.domain.snapshots import Snapshot, snapshot_of
 from modelyard.domain.startup import coming_since
 from modelyard.domain.templates import BUILT_IN_REGISTRY, EndpointProtocol, ModelType, Template
 from modelyard.errors import ModelyardError
@@ -28,6 +29,9 @@ POLL_SECONDS = 0.5
 
 _GENERATES = (ModelType.CHAT_COMPLETION, ModelType.COMPLETION)
 
+Snapshots = Mapping[tuple[str, str], Snapshot]
+"""By (deployment id, revision)."""
+
 
 class Routes:
     """A `modelyard.gateway.ports.RouteSource`. While the store cannot be read, the last table stands."""
@@ -39,6 +43,8 @@ class Routes:
         self._table = RouteTable()
         self._deployments: list[Deployment] = []
         self._version: int | None = None
+        # They never change, so none is read twice.
+        self._snapshots: dict[tuple[str, str], Snapshot] = {}
         self._changed = asyncio.Event()
         self._reading = asyncio.Lock()
 
@@ -63,7 +69,10 @@ class Routes:
                 models = await tx.models.get_many(list({each.model_id for each in deployments}))
                 template_ids = {model.model_template_id for model in models.values() if model.model_template_id}
                 templates = await tx.templates.get_many(list(template_ids))
-            self._table = table_of(deployments, models, templates, self._cards, self._clock.now())
+                shown = {pair for each in deployments for pair in _shown(each)}
+                kept = {pair: snapshot for pair, snapshot in self._snapshots.items() if pair in shown}
+                self._snapshots = kept | await tx.revisions.snapshots(shown - kept.keys())
+            self._table = table_of(deployments, models, templates, self._snapshots, self._cards, self._clock.now())
             self._deployments = deployments
             self._version = version
             # Whoever waits now is woken; whoever waits from now on waits for the next change.
@@ -85,10 +94,15 @@ class Routes:
             await self._clock.sleep(POLL_SECONDS)
 
 
+def _shown(deployment: Deployment) -> set[tuple[str, str]]:
+    return {(deployment.id, deployment.revision), *((deployment.id, row.revision) for row in deployment.workers)}
+
+
 def table_of(
     deployments: list[Deployment],
     models: Mapping[str, Model],
     templates: Mapping[str, Template],
+    snapshots: Snapshots,
     cards: Mapping[str, EngineCard],
     now: datetime,
 ) -> RouteTable:
@@ -98,16 +112,28 @@ def table_of(
         model = models[deployment.model_id]
         template = templates.get(model.model_template_id or "")
         if template is not None:
-            routes.append(route_of(deployment, model, template, cards, now))
+            routes.append(route_of(deployment, model, template, snapshots, cards, now))
     return RouteTable(routes)
 
 
 def route_of(
-    deployment: Deployment, model: Model, template: Template, cards: Mapping[str, EngineCard], now: datetime
+    deployment: Deployment,
+    model: Model,
+    template: Template,
+    snapshots: Snapshots,
+    cards: Mapping[str, EngineCard],
+    now: datetime,
 ) -> Route:
-    parameters = {**_defaults(template, cards), **merged_parameters(model, deployment.model_creation_parameters)}
+    def spoken(revision: str) -> Spoken:
+        snapshot = snapshots.get((deployment.id, revision))
+        if snapshot is None:  # it is older than revisions are kept for
+            snapshot = snapshot_of(
+                template, model, deployment.model_creation_parameters, deployment.vendor_configuration
+            )
+        return _spoken(snapshot, cards)
+
     status, detail = status_of(deployment, now)
-    chat_template = parameters.get("chat_template")
+    spoken_by, ready = _serving(deployment, spoken)
     return Route(
         deployment_id=deployment.id,
         deployment_name=deployment.name,
@@ -115,31 +141,64 @@ def route_of(
         model_id=model.id,
         model_name=model.name,
         model_type=model.model_type,
-        protocol=template.endpoint_protocol,
-        predict_route=template.bundle.predict_route,
-        streaming_predict_route=template.bundle.streaming_predict_route,
-        supports_streaming=_streams(template),
+        protocol=spoken_by.protocol,
+        predict_route=spoken_by.predict_route,
+        streaming_predict_route=spoken_by.streaming_predict_route,
+        supports_streaming=spoken_by.supports_streaming,
         per_worker=deployment.target.per_worker,
         max_workers=deployment.target.max_workers,
-        context_window=_window(parameters) or model.context_window,
+        context_window=spoken_by.context_window or model.context_window,
         accepts_images=False,
         request_schema=template.request_schema,
-        chat_template=chat_template if isinstance(chat_template, str) and chat_template else None,
+        chat_template=spoken_by.chat_template,
         status=status,
         reason=detail.reason,
-        endpoints=tuple(
-            Endpoint(worker.id, worker.address)
-            for worker in deployment.workers
-            if worker.phase is Phase.READY and worker.address is not None
-        ),
+        endpoints=tuple(Endpoint(worker.id, worker.address) for worker in ready if worker.address is not None),
         start_seconds=deployment.observed.start_seconds,
         coming_since=coming_since(deployment.workers),
+        hopeless=is_hopeless(deployment),
     )
 
 
-def _defaults(template: Template, cards: Mapping[str, EngineCard]) -> dict[str, Value]:
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """How the workers of a revision are spoken to."""
+
+    protocol: EndpointProtocol
+    predict_route: str
+    streaming_predict_route: str
+    supports_streaming: bool
+    context_window: int | None
+    chat_template: str | None
+
+
+def _serving(deployment: Deployment, spoken: Callable[[str], Spoken]) -> tuple[Spoken, list[Worker]]:
+    """The ready workers that calls go to, and how they are spoken to, all of them alike. While revisions change that
+    are spoken to differently, the earlier one has the calls until as many of the new one are ready."""
+    ready = [row for row in deployment.workers if row.phase is Phase.READY and row.address is not None]
+    own = [row for row in ready if row.revision == deployment.revision]
+    others = [row for row in ready if row.revision != deployment.revision]
+    lead = deployment.revision if len(own) >= len(others) else others[-1].revision
+    chosen = spoken(lead)
+    return chosen, [row for row in ready if row.revision == lead or spoken(row.revision) == chosen]
+
+
+def _spoken(snapshot: Snapshot, cards: Mapping[str, EngineCard]) -> Spoken:
+    parameters = {**_defaults(snapshot, cards), **snapshot.parameters}
+    chat_template = parameters.get("chat_template")
+    return Spoken(
+        protocol=snapshot.protocol,
+        predict_route=snapshot.bundle.predict_route,
+        streaming_predict_route=snapshot.bundle.streaming_predict_route,
+        supports_streaming=_streams(snapshot),
+        context_window=_window(parameters),
+        chat_template=chat_template if isinstance(chat_template, str) and chat_template else None,
+    )
+
+
+def _defaults(snapshot: Snapshot, cards: Mapping[str, EngineCard]) -> dict[str, Value]:
     """What a built-in engine takes where nothing is said."""
-    card = cards.get(template.bundle.image) if template.bundle.registry == BUILT_IN_REGISTRY else None
+    card = cards.get(snapshot.bundle.image) if snapshot.bundle.registry == BUILT_IN_REGISTRY else None
     if card is None:
         return {}
     return {parameter.name: parameter.default for parameter in card.parameters if parameter.default is not None}
@@ -151,7 +210,7 @@ def _window(parameters: Mapping[str, Value]) -> int | None:
     return length if isinstance(length, int) and not isinstance(length, bool) and length > 0 else None
 
 
-def _streams(template: Template) -> bool:
-    if template.endpoint_protocol is EndpointProtocol.VLLM or is_streaming(template):
+def _streams(snapshot: Snapshot) -> bool:
+    if snapshot.protocol is EndpointProtocol.VLLM or snapshot.streaming:
         return True
-    return template.bundle.registry == BUILT_IN_REGISTRY and template.model_type in _GENERATES
+    return snapshot.bundle.registry == BUILT_IN_REGISTRY and snapshot.model_type in _GENERATES

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Caller, Right, roles_with
+from modelyard.domain.revisions import Author
 from modelyard.errors import Forbidden, MalformedRequest, NotFound
 
 
@@ -62,6 +63,11 @@ class Scope:
             "created_by_user_id": self.caller.identity_id,
             "created_by_identity_type": self.caller.identity_type,
         }
+
+    @property
+    def author(self) -> Author:
+        """Whoever makes this call."""
+        return Author(self.caller.identity_id, self.caller.identity_type)
 
     def require(self, right: Right, account_id: str) -> None:
         """Raise `Forbidden` unless the caller has ``right`` there. The account's things must be visible already:

@@ -19,10 +19,12 @@ from modelyard.clock import Clock
 from modelyard.control.probe import Prober
 from modelyard.domain.deployments import Deployment, DeploymentStatus
 from modelyard.domain.lifecycle import status_of
-from modelyard.domain.models import Model
-from modelyard.domain.rollout import Plan, Policy, Stop, plan, with_launch_failure
+from modelyard.domain.plans import Plan, Policy, Stop, with_launch_failure
+from modelyard.domain.revisions import Author, Revision
+from modelyard.domain.rollout import plan
+from modelyard.domain.room import room_for
+from modelyard.domain.snapshots import Snapshot, snapshot_of, with_readiness_of
 from modelyard.domain.specs import worker_spec
-from modelyard.domain.templates import Template
 from modelyard.errors import LaunchError
 from modelyard.launchers.base import Launcher
 from modelyard.settings import Settings
@@ -93,16 +95,17 @@ class Result:
     """What a step led to. ``deployment`` is None where it is gone, or the lease was lost on the way."""
 
     deployment: Deployment | None
-    template: Template | None = None
+    snapshot: Snapshot | None = None
+    """Of the revision that is to serve."""
     due_at: datetime | None = None
     changed: bool = False
     """Whether calls may go another way now."""
 
 
 async def step(deployment: Deployment, bench: Bench) -> Result:
-    model, template = await _origin(deployment, bench.store)
+    snapshots = await _snapshots(deployment, bench)
     seen = await bench.launcher.observe(deployment.id)
-    judged = await bench.prober.judge(deployment, template, seen)
+    judged = await bench.prober.judge(deployment, snapshots[deployment.revision], seen)
     next_ = plan(
         deployment,
         judged,
@@ -111,20 +114,49 @@ async def step(deployment: Deployment, bench: Bench) -> Result:
         new_id=bench.new_id,
         in_flight=bench.load.in_flight,
         desired=bench.load.desired(deployment),
+        room=await _room(deployment, snapshots[deployment.revision], bench.launcher),
+        known=snapshots.keys(),
     )
     if (next_.start or next_.stop) and not await _write_down(deployment, next_, bench):
         return Result(None)
-    next_ = await _start(deployment, next_, model, template, bench)
+    next_ = await _start(next_, snapshots, bench)
     for stop in next_.stop:
         bench.stops.begin(stop)
-    return await _apply(deployment, next_, template, bench)
+    return await _apply(deployment, next_, snapshots, bench)
 
 
-async def _origin(deployment: Deployment, store: Store) -> tuple[Model, Template]:
-    async with store.read() as tx:
+async def _snapshots(deployment: Deployment, bench: Bench) -> dict[str, Snapshot]:
+    """What workers of the target's revision, and of the last good one, are made of."""
+    target, good = deployment.target.revision, deployment.observed.ready_revision
+    wanted = {target} if good is None else {target, good}
+    async with bench.store.read() as tx:
         model = await tx.models.get(deployment.model_id, None)
         assert model.model_template_id is not None, "models without a template have no deployments of workers"
-        return model, await tx.templates.get(model.model_template_id, None)
+        template = await tx.templates.get(model.model_template_id, None)
+        kept = await tx.revisions.snapshots([(deployment.id, revision) for revision in wanted])
+    found = {revision: snapshot for (_, revision), snapshot in kept.items()}
+    if target not in found:
+        # It is older than revisions are kept for.
+        found[target] = snapshot_of(
+            template, model, deployment.model_creation_parameters, deployment.vendor_configuration
+        )
+        async with bench.store.begin() as tx:
+            await tx.revisions.add_first(_first(deployment, found[target]))
+    return {revision: with_readiness_of(snapshot, template) for revision, snapshot in found.items()}
+
+
+def _first(deployment: Deployment, snapshot: Snapshot) -> Revision:
+    author = Author(deployment.created_by_user_id, deployment.created_by_identity_type)
+    revision = deployment.target.revision
+    return Revision(deployment.id, 1, revision, deployment.created_at, author, "created", snapshot)
+
+
+async def _room(deployment: Deployment, snapshot: Snapshot, launcher: Launcher) -> int | None:
+    """`plan`'s; asked for only while workers of another revision are there."""
+    if all(row.revision == deployment.revision for row in deployment.workers):
+        return None
+    capacity = await launcher.capacity()
+    return room_for(snapshot.resources, capacity.total, capacity.reserved)
 
 
 async def _write_down(deployment: Deployment, next_: Plan, bench: Bench) -> bool:
@@ -134,18 +166,19 @@ async def _write_down(deployment: Deployment, next_: Plan, bench: Bench) -> bool
         return await tx.deployments.write_workers(deployment.id, bench.owner, next_.workers)
 
 
-async def _start(deployment: Deployment, next_: Plan, model: Model, template: Template, bench: Bench) -> Plan:
+async def _start(next_: Plan, snapshots: Mapping[str, Snapshot], bench: Bench) -> Plan:
+    rows = {row.id: row for row in next_.workers}
     for worker_id in next_.start:
-        spec = worker_spec(template, model, deployment, worker_id, env=bench.worker_env)
+        row = rows[worker_id]
         try:
-            await bench.launcher.start(spec)
+            await bench.launcher.start(worker_spec(snapshots[row.revision], row, env=bench.worker_env))
         except LaunchError as error:
-            log.warning("worker could not be started", deployment=deployment.id, worker=worker_id, error=str(error))
-            next_ = with_launch_failure(next_, worker_id, str(error), bench.clock.now(), bench.policy)
+            log.warning("worker could not be started", deployment=row.deployment_id, worker=row.id, error=str(error))
+            next_ = with_launch_failure(next_, row.id, str(error), bench.clock.now(), bench.policy)
     return next_
 
 
-async def _apply(deployment: Deployment, next_: Plan, template: Template, bench: Bench) -> Result:
+async def _apply(deployment: Deployment, next_: Plan, snapshots: Mapping[str, Snapshot], bench: Bench) -> Result:
     now = bench.clock.now()
     after = replace(deployment, observed=next_.observed, workers=next_.workers)
     async with bench.store.begin() as tx:
@@ -163,12 +196,15 @@ async def _apply(deployment: Deployment, next_: Plan, template: Template, bench:
             now=now,
         ):
             return Result(None)
+        ready = next_.observed.ready_revision
+        if ready is not None and ready != deployment.observed.ready_revision and not next_.remove:
+            await tx.revisions.proven(deployment.id, ready, now)
         for event in next_.events:
             await tx.deployments.add_event(event)
     _tell(deployment, after, next_, now)
     bench.prober.forget({row.id for row in deployment.workers} - {row.id for row in next_.workers})
     changed = next_.remove or _callable(deployment, now) != _callable(after, now)
-    return Result(None if next_.remove else after, template, next_.due_at, changed)
+    return Result(None if next_.remove else after, snapshots[after.revision], next_.due_at, changed)
 
 
 def _callable(deployment: Deployment, now: datetime) -> tuple[object, ...]:
@@ -191,6 +227,7 @@ def policy_of(settings: Settings) -> Policy:
         backoff_seconds=reconciler.backoff_seconds,
         backoff_max_seconds=reconciler.backoff_max_seconds,
         drain_seconds=settings.gateway.drain_seconds,
+        rollback_after_failures=reconciler.rollback_after_failures,
         idle_seconds=settings.autoscale.idle_seconds,
     )
 

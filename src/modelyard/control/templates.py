@@ -7,7 +7,7 @@ from modelyard.clock import Clock
 from modelyard.control.again import until_unmet
 from modelyard.control.drafts import TemplateDraft
 from modelyard.control.idempotency import Attempt, create_once
-from modelyard.control.revisions import roll_template
+from modelyard.control.rolling import Rolling, roll_template
 from modelyard.control.scope import Scope, refuse_built_in
 from modelyard.control.template_checks import check_template, require_administrator, require_local_commands
 from modelyard.domain.accounts import Right
@@ -80,7 +80,8 @@ class Templates:
             self._check(scope, changed)
             if changed != template:
                 await tx.templates.replace(changed)
-            return changed, await roll_template(tx, changed, self._cards, self._clock.now())
+            rolling = Rolling("template changed", scope.author, self._clock.now())
+            return changed, await roll_template(tx, template, changed, self._cards, rolling)
 
     async def delete(self, scope: Scope, template_id: str) -> None:
         async with self._store.begin() as tx:

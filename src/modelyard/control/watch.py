@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from modelyard.clock import Clock
 from modelyard.control.probe import Prober
 from modelyard.domain.deployments import COMING, Deployment, Observation, Phase
-from modelyard.domain.templates import Template
+from modelyard.domain.snapshots import Snapshot
 from modelyard.launchers.base import Launcher
 
 
 @dataclass(slots=True)
 class _Entry:
     deployment: Deployment
-    template: Template
+    snapshot: Snapshot
     look_at: float
 
 
@@ -33,9 +33,9 @@ class Watch:
         self._rest_seconds = rest_seconds
         self._entries: dict[str, _Entry] = {}
 
-    def add(self, deployment: Deployment, template: Template) -> None:
+    def add(self, deployment: Deployment, snapshot: Snapshot) -> None:
         if deployment.workers:
-            entry = _Entry(deployment, template, 0)
+            entry = _Entry(deployment, snapshot, 0)
             entry.look_at = self._clock.monotonic() + self._interval(deployment)
             self._entries[deployment.id] = entry
 
@@ -58,7 +58,7 @@ class Watch:
 
     async def _look(self, entry: _Entry) -> bool:
         seen = await self._launcher.observe(entry.deployment.id)
-        judged = await self._prober.judge(entry.deployment, entry.template, seen)
+        judged = await self._prober.judge(entry.deployment, entry.snapshot, seen)
         # A step that came in between has looked itself.
         return self._entries.get(entry.deployment.id) is entry and not as_expected(entry.deployment, judged)
 
@@ -74,7 +74,7 @@ def as_expected(deployment: Deployment, seen: Sequence[Observation]) -> bool:
     found = {each.worker_id: each.phase for each in seen}
     for row in deployment.workers:
         # Of workers that drain, and of earlier revisions, nobody asks how they are: only whether they run.
-        unasked = row.phase is Phase.DRAINING or row.revision != deployment.target.revision
+        unasked = row.phase is Phase.DRAINING or row.revision != deployment.revision
         if unasked and row.phase is not Phase.EXITED and found.get(row.id, Phase.EXITED) is not Phase.EXITED:
             found[row.id] = row.phase
     return rows == found

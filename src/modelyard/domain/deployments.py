@@ -136,11 +136,18 @@ class Observed:
     wanted: int | None = None
     """How many workers load asks for, as the plan last took it; None: load has said nothing yet."""
     failed_revision: str | None = None
-    """The target's revision, once it was given up: workers of ``ready_revision`` serve instead."""
+    """A revision that was given up: while it is the target's, workers of ``ready_revision`` serve instead."""
     start_seconds: tuple[float, ...] = ()
     """How long the last workers took from written down to ready; newest last."""
     note: str | None = None
-    """What the owner should know in advance, such as that old workers stop before new ones start."""
+    """What the owner should know: that old workers stop before new ones start, or why a revision was given up."""
+
+
+def served_revision(target: Target, observed: Observed) -> str:
+    """The revision of which workers are wanted: the target's, or the last good one once that was given up."""
+    if observed.failed_revision == target.revision and observed.ready_revision is not None:
+        return observed.ready_revision
+    return target.revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +170,11 @@ class Deployment:
     @property
     def is_built_in(self) -> bool:
         return self.account_id == PLATFORM_ACCOUNT_ID
+
+    @property
+    def revision(self) -> str:
+        """`served_revision`."""
+        return served_revision(self.target, self.observed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 First match wins (`status_of`)::
 
     target deleted                                              DELETE_IN_PROGRESS
+    its revision was given up: the last good one serves         UPDATE_FAILED, with the reason
     a worker of the target's revision is ready                  READY
     workers of it fail, and none is ready                       UPDATE_FAILED, with the reason
     a worker of it was ready once; or built in: starts if used  READY
@@ -22,7 +23,7 @@ FORGIVEN_CRASHES = 2
 def status_of(deployment: Deployment, now: datetime) -> tuple[DeploymentStatus, StatusDetail]:
     """The status by the table above, and why and how far."""
     target, observed = deployment.target, deployment.observed
-    current = [worker for worker in deployment.workers if worker.revision == target.revision]
+    current = [worker for worker in deployment.workers if worker.revision == deployment.revision]
     ready = sum(worker.phase is Phase.READY for worker in current)
     seen = observed.generation >= target.generation
     failing = seen and is_failing(observed)
@@ -31,8 +32,8 @@ def status_of(deployment: Deployment, now: datetime) -> tuple[DeploymentStatus, 
     # The furthest of those on their way says how far the deployment is.
     furthest = max(coming, key=lambda worker: COMING.index(worker.phase), default=None)
     return status, StatusDetail(
-        phase=_phase(status, furthest.phase if furthest else None, ready=ready > 0),
-        reason=observed.reason if failing else (furthest.detail if furthest and not ready else None),
+        phase=_phase(status, furthest.phase if furthest else None, ready=ready > 0, failing=failing),
+        reason=observed.reason if failing else observed.note or (furthest.detail if furthest and not ready else None),
         workers_ready=ready,
         workers_wanted=_wanted_as_seen(deployment, active=bool(ready or coming or failing)),
         revision=target.revision,
@@ -44,6 +45,8 @@ def _status(deployment: Deployment, *, ready: bool, seen: bool, failing: bool) -
     target, observed = deployment.target, deployment.observed
     if target.deleted:
         return DeploymentStatus.DELETE_IN_PROGRESS
+    if is_given_up(deployment):
+        return DeploymentStatus.UPDATE_FAILED
     if ready:
         return DeploymentStatus.READY
     if failing:
@@ -53,17 +56,19 @@ def _status(deployment: Deployment, *, ready: bool, seen: bool, failing: bool) -
     return DeploymentStatus.UPDATE_IN_PROGRESS if seen else DeploymentStatus.UPDATE_PENDING
 
 
-def _phase(status: DeploymentStatus, furthest: Phase | None, *, ready: bool) -> str:
+def _phase(status: DeploymentStatus, furthest: Phase | None, *, ready: bool, failing: bool) -> str:
     """One word for people: pending, starting, pulling, loading, ready, idle, failed or deleting."""
     if status is DeploymentStatus.DELETE_IN_PROGRESS:
         return "deleting"
     if ready:
         return "ready"
-    if status is DeploymentStatus.UPDATE_FAILED:
+    if failing:
         return "failed"
     if furthest is not None:
         return furthest.value
-    return {DeploymentStatus.READY: "idle", DeploymentStatus.UPDATE_PENDING: "pending"}.get(status, "starting")
+    if status is DeploymentStatus.UPDATE_PENDING:
+        return "pending"
+    return "starting" if status is DeploymentStatus.UPDATE_IN_PROGRESS else "idle"
 
 
 def _wanted_as_seen(deployment: Deployment, *, active: bool) -> int:
@@ -78,3 +83,15 @@ def _wanted_as_seen(deployment: Deployment, *, active: bool) -> int:
 def is_failing(observed: Observed) -> bool:
     """Whether failures in a row are so many that pauses are made between new tries."""
     return observed.failures > 0 or observed.crashes > FORGIVEN_CRASHES
+
+
+def is_given_up(deployment: Deployment) -> bool:
+    """Whether the target's revision was given up, and the last good one serves instead."""
+    return deployment.revision != deployment.target.revision
+
+
+def is_hopeless(deployment: Deployment) -> bool:
+    """Whether calls had better be refused than wait: its workers fail, and there is nothing to go back to."""
+    observed = deployment.observed
+    current = observed.generation >= deployment.target.generation
+    return current and is_failing(observed) and observed.ready_revision in (None, deployment.revision)

@@ -9,12 +9,22 @@ How many workers there are at once while revisions change, what drains, and when
 are decided here and nowhere else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from modelyard.domain.deployments import COMING, Deployment, Event, Observation, Observed, Phase, Worker
-from modelyard.domain.lifecycle import FORGIVEN_CRASHES, is_failing
+from modelyard.domain.deployments import (
+    COMING,
+    Deployment,
+    Event,
+    Observation,
+    Observed,
+    Phase,
+    Worker,
+    served_revision,
+)
+from modelyard.domain.lifecycle import is_failing
+from modelyard.domain.plans import Plan, Policy, Stop, counted, next_try
 from modelyard.domain.startup import with_one_more
 
 GIVEN_UP_GRACE_SECONDS = 2.0
@@ -23,62 +33,10 @@ GIVEN_UP_GRACE_SECONDS = 2.0
 KEPT_EXITED = 2
 """So many workers that failed are kept for a while, so that their logs can be read."""
 
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The settings that decide what `plan` does; seconds."""
-
-    backoff_seconds: float = 10
-    backoff_max_seconds: float = 300
-    drain_seconds: float = 60
-    settle_seconds: float = 1.5
-    """A draining worker is not stopped sooner: every gateway has left it out by then."""
-    idle_seconds: float = 600
-    """For so long a call's demand for a built-in deployment that has no worker is remembered."""
-    grace_seconds: float = 10
-    """How long a worker that is stopped may take to end by itself."""
-    steady_seconds: float = 30
-    """How often a deployment at rest is planned anew, without any hint."""
-    moving_seconds: float = 1
-    """The same while workers are on their way or drain."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """One call of the launcher's ``stop``."""
-
-    worker_id: str
-    grace: float
-    forget: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to write down, then to do, then to see again.
-
-    Writing comes first: whoever crashes in between leaves rows whose workers `plan` starts the next time,
-    or workers without a row, which it stops.
-    """
-
-    workers: tuple[Worker, ...]
-    observed: Observed
-    due_at: datetime
-    start: tuple[str, ...] = ()
-    """Ids among ``workers`` that are not running yet."""
-    stop: tuple[Stop, ...] = ()
-    events: tuple[Event, ...] = ()
-    remove: bool = False
-    """The deployment was deleted and nothing of it is left."""
-
-
-def next_try(observed: Observed, policy: Policy) -> datetime | None:
-    """When the next worker may be started after failures; None: at once. The pause is
-    ``backoff_seconds * 2^n``, at most ``backoff_max_seconds``; n counts failures in a row from 0."""
-    if observed.failed_at is None or not is_failing(observed):
-        return None
-    n = observed.failures - 1 if observed.failures else observed.crashes - FORGIVEN_CRASHES - 1
-    pause = min(policy.backoff_max_seconds, policy.backoff_seconds * 2.0 ** min(n, 60))
-    return observed.failed_at + timedelta(seconds=pause)
+NO_ROOM = (
+    "There is no room for old and new workers at once: an old one stops before a new one starts, and calls that no "
+    "worker is left for wait meanwhile."
+)
 
 
 def plan(
@@ -90,20 +48,25 @@ def plan(
     new_id: Callable[[], str],
     in_flight: Callable[[str], int] = lambda worker_id: 0,
     desired: int | None = None,
+    room: int | None = None,
+    known: Collection[str] = (),
 ) -> Plan:
     """What to do for ``deployment`` given what its launcher and the health probes see.
 
     ``observations`` are all workers of the deployment that exist; READY among them means that the health
     route answered, EXITED also that a worker was given up. ``in_flight`` counts calls under way on a worker.
     ``desired`` is how many workers load asks for (`modelyard.domain.autoscale`); None: nobody has looked at load.
+    ``room`` is how many more workers there is room for; None: nothing is reserved, so nobody counts. ``known`` are
+    the revisions whose workers can be started.
 
     Kept whatever happens: workers on their way and ready never exceed what is wanted, plus as many of
     earlier revisions that still serve; while a worker of the target's revision is not ready, the earlier
     ready ones stay; the same target and the same observations lead to rest.
     """
-    draft = _Draft(deployment, now, policy, new_id, desired)
+    draft = _Draft(deployment, now, policy, new_id, desired, room)
     draft.meet(observations)
     draft.judge()
+    draft.give_up(known)
     draft.adjust(in_flight)
     draft.retire_earlier()
     draft.end_drained(in_flight)
@@ -120,6 +83,7 @@ class _Draft:
     policy: Policy
     new_id: Callable[[], str]
     desired: int | None
+    room: int | None
     observed: Observed = field(init=False)
     rows: dict[str, Worker] = field(init=False, default_factory=dict)
     start: list[str] = field(init=False, default_factory=list)
@@ -127,13 +91,22 @@ class _Draft:
     events: list[Event] = field(init=False, default_factory=list)
     failed: list[Worker] = field(init=False, default_factory=list)
     became_ready: bool = field(init=False, default=False)
+    soon: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        observed, generation = self.deployment.observed, self.deployment.target.generation
-        if observed.generation != generation:
+        observed, target = self.deployment.observed, self.deployment.target
+        if observed.generation != target.generation:
             # Whatever was changed may be the remedy: the new target starts without the old one's pauses.
-            observed = replace(observed, generation=generation, failures=0, crashes=0, failed_at=None, reason=None)
+            observed = replace(
+                observed, generation=target.generation, failures=0, crashes=0, failed_at=None, reason=None
+            )
+            if observed.failed_revision != target.revision:
+                observed = replace(observed, failed_revision=None, note=None)
         self.observed = observed
+
+    @property
+    def revision(self) -> str:
+        return served_revision(self.deployment.target, self.observed)
 
     # What is there
 
@@ -183,7 +156,7 @@ class _Draft:
         return replace(row, phase=seen.phase, detail=seen.detail)
 
     def is_current(self, row: Worker) -> bool:
-        return row.revision == self.deployment.target.revision and not self.deployment.target.deleted
+        return row.revision == self.revision and not self.deployment.target.deleted
 
     # What it means
 
@@ -193,20 +166,42 @@ class _Draft:
             self.tell("failed", f"Worker {row.id}: {self.rows[row.id].detail or 'ended'}")
         if self.failed:
             # Several that fail together are one failure: they had the same cause.
-            self.observed = _counted(self.observed, self.failed[-1], self.now, self.policy)
+            self.observed = counted(self.observed, self.failed[-1], self.now, self.policy)
             self.observed = replace(self.observed, reason=self.rows[self.failed[-1].id].detail)
         if self.became_ready:
             self.observed = replace(self.observed, failures=0, reason=None)
         ready = self.current(Phase.READY)
         if ready:
-            self.observed = replace(self.observed, ready_revision=self.deployment.target.revision)
+            self.observed = replace(self.observed, ready_revision=self.revision)
         calm = timedelta(seconds=self.policy.backoff_seconds)
         failed_at = self.observed.failed_at
         if failed_at and not self.observed.failures and ready and self.now - failed_at >= calm:
             self.observed = replace(self.observed, crashes=0, failed_at=None, reason=None)
 
+    def give_up(self, known: Collection[str]) -> None:
+        """Go back to the last good revision where the target's fails again and again."""
+        observed, good = self.observed, self.observed.ready_revision
+        if good == self.revision or good not in known or self.deployment.target.deleted:
+            return
+        if observed.failures < self.policy.rollback_after_failures:
+            return
+        words = (
+            f"Revision {self.revision} was given up after {observed.failures} workers in a row that never got ready; "
+            f"revision {good} serves instead. Its last trouble: {observed.reason or 'unknown'}"
+        )
+        self.tell("rolled_back", words)
+        self.observed = replace(
+            observed,
+            failed_revision=self.revision,
+            note=words,
+            failures=0,
+            crashes=0,
+            failed_at=None,
+            reason=None,
+        )
+
     def current(self, *phases: Phase) -> list[Worker]:
-        """Workers of the target's revision in one of ``phases``, oldest first."""
+        """Workers of the revision that is to serve in one of ``phases``, oldest first."""
         rows = [row for row in self.rows.values() if self.is_current(row) and row.phase in phases]
         return sorted(rows, key=lambda row: (row.created_at, row.id))
 
@@ -218,14 +213,14 @@ class _Draft:
     # What to do
 
     def wanted(self) -> int:
-        """None once deleted; what load asks for, within the target's limits, and one until the target's revision
-        was ready once; where nobody has looked at load, one for a built-in deployment that is used, else
+        """None once deleted; what load asks for, within the target's limits, and one until the revision that is to
+        serve was ready once; where nobody has looked at load, one for a built-in deployment that is used, else
         ``max(1, min_workers)``."""
         target = self.deployment.target
         if target.deleted:
             return 0
         if self.desired is not None:
-            unproven = not self.deployment.is_built_in and self.observed.ready_revision != target.revision
+            unproven = not self.deployment.is_built_in and self.observed.ready_revision != self.revision
             return max(target.min_workers, min(self.desired, target.max_workers), int(unproven))
         if not self.deployment.is_built_in or target.min_workers:
             return max(1, target.min_workers)
@@ -235,7 +230,7 @@ class _Draft:
         return int(demanded_at is not None and self.now - demanded_at < timedelta(seconds=self.policy.idle_seconds))
 
     def adjust(self, in_flight: Callable[[str], int]) -> None:
-        """Start or take away workers of the target's revision."""
+        """Start or take away workers of the revision that is to serve."""
         wanted = self.wanted()
         if self.desired is not None:
             self.observed = replace(self.observed, wanted=wanted)
@@ -257,22 +252,39 @@ class _Draft:
             if coming or (at is not None and self.now < at):
                 return
             missing = 1  # while it fails, one at a time is enough to see whether it still does
-        for _ in range(missing):
+        for _ in range(self.fitting(missing, coming)):
             worker_id = self.new_id()
             self.rows[worker_id] = Worker(
                 id=worker_id,
                 deployment_id=self.deployment.id,
-                revision=self.deployment.target.revision,
+                revision=self.revision,
                 created_at=self.now,
             )
             self.start.append(worker_id)
-            self.tell("started", f"Worker {worker_id} of revision {self.deployment.target.revision} starts.")
+            self.tell("started", f"Worker {worker_id} of revision {self.revision} starts.")
+
+    def fitting(self, missing: int, coming: list[Worker]) -> int:
+        """How many of ``missing`` start now. Where earlier workers take all the room, one of them goes first; that is
+        said one step ahead. Where nothing of ours is in the way, the launcher says best what is."""
+        in_the_way = self.earlier(Phase.READY, Phase.DRAINING)
+        if self.room is None or not in_the_way:
+            return missing
+        if self.room == 0 and not coming and not self.current(Phase.READY):
+            if self.observed.note is None:
+                self.observed = replace(self.observed, note=NO_ROOM)
+                self.tell("no_room", NO_ROOM)
+                self.soon = True
+            elif not self.earlier(Phase.DRAINING):
+                self.retire(in_the_way[0])
+        return min(missing, self.room)
 
     def retire_earlier(self) -> None:
         """Let as many earlier workers go as new ones are ready; those never ready served nobody."""
         for row in self.earlier(*COMING):
             self.retire(row)
         serving = self.earlier(Phase.READY)
+        if self.observed.note == NO_ROOM and not serving and self.current(Phase.READY):
+            self.observed = replace(self.observed, note=None)
         kept = max(0, self.wanted() - len(self.current(Phase.READY)))
         for row in serving[: max(0, len(serving) - kept)]:
             self.retire(row)
@@ -335,30 +347,9 @@ class _Draft:
         at = next_try(self.observed, self.policy)
         if at is not None and len(self.current(*COMING, Phase.READY)) < self.wanted():
             waits.append(max(0.0, (at - self.now).total_seconds()))
-        if self.deployment.target.deleted:
+        if self.deployment.target.deleted or self.soon:
             waits.append(0.25)
         return self.now + timedelta(seconds=min(waits))
 
     def tell(self, kind: str, message: str) -> None:
         self.events.append(Event(self.deployment.id, self.now, kind, message))
-
-
-def _counted(observed: Observed, failed: Worker, now: datetime, policy: Policy) -> Observed:
-    if failed.ready_at is None:
-        return replace(observed, failures=observed.failures + 1, failed_at=now)
-    lasted = (now - failed.ready_at).total_seconds()
-    crashes = 1 if lasted >= policy.backoff_seconds else observed.crashes + 1
-    return replace(observed, crashes=crashes, failed_at=now)
-
-
-def with_launch_failure(plan: Plan, worker_id: str, reason: str, now: datetime, policy: Policy) -> Plan:
-    """``plan`` after the launcher refused to start one of its workers."""
-    row = next(row for row in plan.workers if row.id == worker_id)
-    observed = replace(_counted(plan.observed, replace(row, ready_at=None), now, policy), reason=reason)
-    return replace(
-        plan,
-        workers=tuple(row for row in plan.workers if row.id != worker_id),
-        observed=observed,
-        due_at=min(next_try(observed, policy) or now, now + timedelta(seconds=policy.steady_seconds)),
-        events=(*plan.events, Event(row.deployment_id, now, "failed", f"Worker {worker_id}: {reason}")),
-    )

@@ -52,6 +52,8 @@ class Route:
     """How long its last workers took to be ready."""
     coming_since: datetime | None = None
     """When the worker began to start that has been starting for longest."""
+    hopeless: bool = False
+    """Its workers fail: without a ready one, calls are refused at once."""
 
 
 class RouteTable:

@@ -9,7 +9,6 @@ import asyncio
 import math
 
 from modelyard.clock import Clock
-from modelyard.domain.deployments import DeploymentStatus
 from modelyard.domain.load import DeploymentLoad, GatewayLoad
 from modelyard.domain.routes import Endpoint, Route
 from modelyard.domain.startup import eta
@@ -255,7 +254,7 @@ def gone(route: Route) -> NotFound:
 
 def _hopeless(route: Route) -> ModelyardError | None:
     """Why waiting for a worker of ``route`` makes no sense, if it does not."""
-    if route.endpoints or route.status is not DeploymentStatus.UPDATE_FAILED:
+    if route.endpoints or not route.hopeless:
         return None
     return Unavailable(
         f"'{route.deployment_name}' has no worker: {route.reason or 'its workers failed'}",

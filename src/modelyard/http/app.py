@@ -8,7 +8,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from modelyard.errors import MethodNotAllowed
-from modelyard.http.api import accounts, deployments, models, problems, system, templates, usage
+from modelyard.http.api import accounts, deployments, models, problems, revisions, system, templates, usage
 from modelyard.http.boundary import Boundary
 from modelyard.http.guard import Guard
 from modelyard.http.openapi import document
@@ -51,7 +51,15 @@ def _control(parts: Parts) -> FastAPI:
     app = FastAPI(title="modelyard", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.parts = parts
     problems.install(app)
-    for router in (templates.router, deployments.router, models.router, deployments.by_id, usage.router, accounts.keys):
+    for router in (
+        templates.router,
+        deployments.router,
+        revisions.router,
+        models.router,
+        deployments.by_id,
+        usage.router,
+        accounts.keys,
+    ):
         app.include_router(router)
     app.include_router(accounts.people)
     app.include_router(accounts.people, prefix="/v4")

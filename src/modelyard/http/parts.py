@@ -13,6 +13,7 @@ from modelyard.control.api_keys import ApiKeys
 from modelyard.control.deployments import Deployments, Settling
 from modelyard.control.keys import Keys
 from modelyard.control.models import Models
+from modelyard.control.revisions import Revisions
 from modelyard.control.statistics import Statistics
 from modelyard.control.templates import Templates
 from modelyard.domain.cards import EngineCard
@@ -56,6 +57,10 @@ class Parts:
     @cached_property
     def deployments(self) -> Deployments:
         return Deployments(self.store, self.clock, self.settings, self.cards, self.reconciler, self.launcher)
+
+    @cached_property
+    def revisions(self) -> Revisions:
+        return Revisions(self.store, self.clock, self.settings, self.reconciler)
 
     @cached_property
     def accounts(self) -> Accounts:

@@ -82,11 +82,14 @@ class Deployments(leases.Leases):
         """Every deployment that nobody asked to delete."""
         return await self._loaded(select(table).where(table.c.deleted.is_(False)))
 
-    async def set_target(self, deployment: Deployment) -> None:
+    async def set_target(self, deployment: Deployment, *, retry: bool = False) -> None:
         """Write what the owner decides (name, metadata, configuration, parameters, target), due at once, also where a
-        step is under way. `Conflict`: name_taken, or changed_meanwhile (as `Session.replace` says)."""
+        step is under way. ``retry``: forget that its revision was given up. `Conflict`: name_taken, or
+        changed_meanwhile (as `Session.replace` says)."""
         status, _ = status_of(deployment, deployment.created_at)
         values = {**rows.asked_values(deployment), "status": status.value, "due_at": deployment.created_at}
+        if retry:
+            values |= {"failed_revision": None, "note": None}
         await self._session.replace(table, deployment.id, {**values, "nudged": True}, taken(deployment))
         self._session.routes_changed()
 

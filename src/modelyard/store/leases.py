@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Row, Select, case, delete, insert, literal
 
 from modelyard.domain.deployments import Deployment, DeploymentStatus, Observed, Worker
 from modelyard.store import rows
+from modelyard.store.columns import Name
 from modelyard.store.session import Session
 from modelyard.store.tables import deployments as table
 from modelyard.store.tables import workers
@@ -90,11 +91,18 @@ class Leases:
             update(table)
             .where(*held)
             .values(
-                **rows.observed_values(observed),
-                status=status.value,
-                due_at=case((table.c.nudged, table.c.due_at), else_=literal(due_at, table.c.due_at.type)),
-                lease_owner=None,
-                lease_until=None,
+                {
+                    **rows.observed_values(observed),
+                    # Whoever changed the target meanwhile may have asked for another try.
+                    "failed_revision": case(
+                        (table.c.generation == observed.generation, literal(observed.failed_revision, Name)),
+                        else_=table.c.failed_revision,
+                    ),
+                    "status": status.value,
+                    "due_at": case((table.c.nudged, table.c.due_at), else_=literal(due_at, table.c.due_at.type)),
+                    "lease_owner": None,
+                    "lease_until": None,
+                }
             )
         )
         await self._session.execute(statement)

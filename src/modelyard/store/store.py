@@ -16,6 +16,7 @@ from modelyard.store.faults import cause_of, translated
 from modelyard.store.idempotency import Idempotency
 from modelyard.store.models import Models
 from modelyard.store.pulse import Pulse, PulseReader
+from modelyard.store.revisions import Revisions
 from modelyard.store.session import Session
 from modelyard.store.templates import Templates
 from modelyard.store.usage import Usage
@@ -29,6 +30,7 @@ class Transaction:
         self.templates = Templates(session)
         self.models = Models(session)
         self.deployments = Deployments(session)
+        self.revisions = Revisions(session)
         self.usage = Usage(session)
         self.idempotency = Idempotency(session)
 

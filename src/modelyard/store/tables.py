@@ -183,6 +183,8 @@ revisions = Table(
     Column("created_by_identity_type", Name, nullable=False),
     Column("why", Words, nullable=False),
     Column("content", Json, nullable=False),
+    # when a worker of it was ready for the first time
+    Column("ready_at", Instant),
 )
 
 gateways = Table(

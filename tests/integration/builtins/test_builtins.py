@@ -12,7 +12,7 @@ from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Account, IdentityType
 from modelyard.domain.deployments import Deployment, DeploymentStatus, Target
 from modelyard.domain.lifecycle import status_of
 from modelyard.domain.models import Model
-from modelyard.domain.specs import revision_of
+from modelyard.domain.snapshots import revision_of, snapshot_of
 from modelyard.domain.templates import ModelType
 from modelyard.settings import CatalogSettings, Settings
 from modelyard.store import PageQuery, Store
@@ -182,7 +182,9 @@ async def deploy(store, clock, name, parameters):
             **signed,
         )
         await tx.models.add(model)
-        target = Target(min_workers=0, max_workers=1, per_worker=1, revision=revision_of(template, model, {}))
+        target = Target(
+            min_workers=0, max_workers=1, per_worker=1, revision=revision_of(snapshot_of(template, model, {}))
+        )
         await tx.deployments.add(
             Deployment(id=f"deployment-{name}", name=name, model_id=model.id, target=target, **signed)
         )

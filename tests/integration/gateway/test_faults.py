@@ -9,7 +9,6 @@ import httpx
 import pytest
 from gateway_house import CHAT_ANSWER, CHAT_END, Asked, Build, House, StartWorker, answer_chat, chunk, until
 
-from modelyard.domain.deployments import DeploymentStatus
 from modelyard.domain.routes import Endpoint
 from modelyard.domain.templates import ModelType
 from modelyard.domain.usage import Outcome
@@ -330,7 +329,7 @@ async def test_waiting_for_a_worker_ends(build: Build) -> None:
 
 
 async def test_a_failed_deployment_says_why(house: House) -> None:
-    house.show(status=DeploymentStatus.UPDATE_FAILED, reason="the weights are truncated")
+    house.show(hopeless=True, reason="the weights are truncated")
     response = await house.chat()
     assert shape_of(response) == (503, "deployment_failed")
     assert "the weights are truncated" in response.json()["detail"]

@@ -16,20 +16,22 @@ import pytest
 
 from modelyard.clock import SystemClock
 from modelyard.control.reconciler import Reconciler
+from modelyard.control.rolling import Origin, Rolling, record
 from modelyard.control.routes import Routes
 from modelyard.domain.accounts import Account, IdentityType
 from modelyard.domain.deployments import Deployment, DeploymentStatus, Phase, StatusDetail, Target
 from modelyard.domain.lifecycle import status_of
 from modelyard.domain.models import Model
 from modelyard.domain.parameters import Parameter, ParameterSchema, ParameterType
+from modelyard.domain.revisions import Author
 from modelyard.domain.routes import Route
-from modelyard.domain.specs import revision_of
+from modelyard.domain.snapshots import revision_of, snapshot_of
 from modelyard.domain.templates import LOCAL_REGISTRY, BundleConfig, EndpointType, ModelType, Template
 from modelyard.domain.templates import EndpointProtocol as Protocol
 from modelyard.errors import NotFound
 from modelyard.launchers.local import LocalLauncher
 from modelyard.settings import GatewaySettings, ReconcilerSettings, Settings
-from modelyard.store import Store
+from modelyard.store import Store, Transaction
 from modelyard.testing.workers import COMMAND
 
 ACCOUNT = str(uuid4())
@@ -133,14 +135,19 @@ class Yard:
                 min_workers=workers,
                 max_workers=max(1, workers),
                 per_worker=4,
-                revision=revision_of(template, model, parameters or {}),
+                revision=revision_of(snapshot_of(template, model, parameters or {})),
             ),
         )
         async with self.store.begin() as tx:
             await tx.templates.add(template)
             await tx.models.add(model)
             await tx.deployments.add(deployment)
+            await self._record(tx, deployment, template, model)
         return deployment
+
+    async def _record(self, tx: Transaction, deployment: Deployment, template: Template, model: Model) -> None:
+        rolling = Rolling("changed", Author(USER, IdentityType.USER), self.clock.now())
+        await record(tx, deployment, Origin(model, template).snapshot(deployment), rolling)
 
     async def change(self, deployment: Deployment, *, deleted: bool = False, **changes: object) -> Deployment:
         """As the API does it: new parameters make a new revision, other numbers do not."""
@@ -152,12 +159,14 @@ class Yard:
             target = replace(
                 now.target,
                 generation=now.target.generation + 1,
-                revision=revision_of(template, model, parameters),
+                revision=revision_of(snapshot_of(template, model, parameters)),
                 deleted=deleted,
                 **changes,
             )
             changed = replace(now, target=target, model_creation_parameters=parameters)
             await tx.deployments.set_target(changed)
+            if changed.target.revision != now.target.revision:
+                await self._record(tx, changed, template, model)
         return changed
 
     async def now(self, deployment: Deployment) -> Deployment:
@@ -169,7 +178,7 @@ class Yard:
 
     async def ready(self, deployment: Deployment) -> list[str]:
         there = await self.now(deployment)
-        return [row.id for row in there.workers if row.phase is Phase.READY and row.revision == there.target.revision]
+        return [row.id for row in there.workers if row.phase is Phase.READY and row.revision == there.revision]
 
     async def is_gone(self, deployment: Deployment) -> bool:
         try:

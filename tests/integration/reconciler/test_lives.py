@@ -171,7 +171,8 @@ async def test_an_update_waits_for_calls_under_way(yard, until: Until) -> None:
 
 async def test_an_update_cuts_no_call(yard, until: Until) -> None:
     """Calls go all the time, each to a worker in the newest table, while revisions change three times."""
-    answered, versions = 0, set()
+    answered = 0
+    versions: set[str] = set()
 
     async def call_all_the_time(stop: asyncio.Event) -> None:
         nonlocal answered
@@ -197,6 +198,7 @@ async def test_an_update_cuts_no_call(yard, until: Until) -> None:
         for version in ("1", "2", "3"):
             await yard.change(deployment, parameters={"VERSION": version, "SLOW": "0.2"})
             await reconciler.wait_settled(deployment.id, int(version) + 1, 30)
+            await until(lambda version=version: _holds(versions, version))
         await until(lambda: _runs(yard, 1))
         stop.set()
         await asyncio.gather(*callers)
@@ -214,6 +216,27 @@ async def test_a_new_revision_that_fails_leaves_the_old_serving(yard, until: Unt
         assert "wrong parameter" in settled.observed.reason
         assert yard.route(deployment).status is FAILED
         assert [endpoint.worker_id for endpoint in yard.route(deployment).endpoints] == [old]
+
+
+async def test_a_revision_that_fails_again_and_again_is_given_up_and_the_old_one_lives_on(yard, until: Until) -> None:
+    async with yard.server() as reconciler:
+        deployment = await yard.deploy(parameters={"VERSION": "1"})
+        good = (await reconciler.wait_settled(deployment.id, 1, 30)).target.revision
+        (old,) = await yard.ready(deployment)
+        await yard.change(deployment, parameters={"FAIL": "wrong parameter"})
+        await until(lambda: _is_given_up(yard, deployment))
+        status, detail = await yard.status(deployment)
+        assert status is FAILED
+        assert "wrong parameter" in (detail.reason or "")
+        assert await yard.ready(deployment) == [old]
+        # What is left is looked after as ever, with the parameters that it had.
+        yard.processes()[old].kill()
+        await until(lambda: _has_others(yard, deployment, old))
+        assert {row.revision for row in (await yard.now(deployment)).workers if row.phase is Phase.READY} == {good}
+
+
+async def _is_given_up(yard, deployment) -> bool:
+    return (await yard.now(deployment)).observed.failed_revision is not None
 
 
 async def test_what_a_worker_of_ours_says_last_is_the_reason(yard) -> None:
@@ -238,6 +261,10 @@ async def test_a_log_line_that_is_no_text_does_no_harm(yard) -> None:
         settled = await reconciler.wait_settled(deployment.id, 1, 30)
         assert "exit code 4" in settled.observed.reason
         assert "broken" in settled.observed.reason
+
+
+async def _holds(values: set[str], value: str) -> bool:
+    return value in values
 
 
 async def _has_ready(yard, deployment, count: int) -> bool:

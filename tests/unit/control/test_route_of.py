@@ -10,6 +10,7 @@ from modelyard.control.routes import route_of, table_of
 from modelyard.domain.deployments import Deployment, DeploymentStatus, Observed, Phase
 from modelyard.domain.models import Model
 from modelyard.domain.routes import Route
+from modelyard.domain.snapshots import snapshot_of
 from modelyard.domain.templates import BundleConfig, EndpointProtocol, EndpointType, ModelType, Template
 from modelyard.testing.deployments import ACCOUNT, NOW, deployment, target, worker
 
@@ -34,7 +35,7 @@ MODEL = Model(id="m", **SIGNED, name="model", model_type=ModelType.CHAT_COMPLETI
 
 
 def route(of: Deployment | None = None, template: Template = TEMPLATE, model: Model = MODEL) -> Route:
-    return route_of(of or deployment(), model, template, CARDS, NOW)
+    return route_of(of or deployment(), model, template, {}, CARDS, NOW)
 
 
 def test_only_ready_workers_are_endpoints_whatever_their_revision() -> None:
@@ -101,5 +102,23 @@ def test_a_chat_template_of_the_models_own_is_known() -> None:
 
 def test_models_without_a_template_have_no_route() -> None:
     bare = replace(MODEL, model_template_id=None)
-    assert len(table_of([deployment()], {"m": bare}, {}, CARDS, NOW)) == 0
-    assert len(table_of([deployment(of=target())], {"m": MODEL}, {"t": TEMPLATE}, CARDS, NOW)) == 1
+    assert len(table_of([deployment()], {"m": bare}, {}, {}, CARDS, NOW)) == 0
+    assert len(table_of([deployment(of=target())], {"m": MODEL}, {"t": TEMPLATE}, {}, CARDS, NOW)) == 1
+
+
+def spoken(deployment_: Deployment, **snapshots: Template) -> list[str]:
+    """The workers that calls go to, where each revision was made of another template."""
+    kept = {("d", revision): snapshot_of(template, MODEL, {}) for revision, template in snapshots.items()}
+    return [each.worker_id for each in route_of(deployment_, MODEL, TEMPLATE, kept, CARDS, NOW).endpoints]
+
+
+def test_workers_that_are_spoken_to_differently_are_not_mixed() -> None:
+    other = replace(TEMPLATE, bundle=replace(TEMPLATE.bundle, predict_route="/v2/predict"))
+    half = deployment([worker("a", revision="old"), worker("b", revision="old"), worker("c")])
+    assert spoken(half, old=TEMPLATE, new=other) == ["a", "b"]
+    assert spoken(half, old=TEMPLATE, new=TEMPLATE) == ["a", "b", "c"]
+    most = deployment([worker("a", revision="old"), worker("b"), worker("c")])
+    assert spoken(most, old=TEMPLATE, new=other) == ["b", "c"]
+    assert route_of(most, MODEL, TEMPLATE, {("d", "new"): snapshot_of(other, MODEL, {})}, CARDS, NOW).predict_route == (
+        "/v2/predict"
+    )

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from modelyard.domain.deployments import DeploymentStatus
 from modelyard.domain.routes import Endpoint, Route
 from modelyard.errors import NotFound, Unavailable
 from modelyard.gateway.balancer import Balancer, Lease
@@ -139,7 +138,7 @@ async def test_a_worker_that_never_comes_is_told_with_what_is_known() -> None:
 
 
 async def test_a_failed_deployment_without_workers_fails_at_once_and_is_asked_for_again() -> None:
-    setup = Setup(make_route(status=DeploymentStatus.UPDATE_FAILED, reason="no such file: model.gguf"))
+    setup = Setup(make_route(hopeless=True, reason="no such file: model.gguf"))
     with pytest.raises(Unavailable, match=r"no such file: model\.gguf") as caught:
         await setup.balancer.lease(setup.route)
     assert caught.value.code == "deployment_failed"
@@ -147,7 +146,7 @@ async def test_a_failed_deployment_without_workers_fails_at_once_and_is_asked_fo
 
 
 async def test_a_failed_update_keeps_serving_with_the_workers_it_has() -> None:
-    setup = Setup(make_route(status=DeploymentStatus.UPDATE_FAILED, endpoints=endpoints("http://a")))
+    setup = Setup(make_route(hopeless=True, endpoints=endpoints("http://a")))
     assert (await setup.balancer.lease(setup.route)).endpoint.worker_id == "w0"
 
 
@@ -155,7 +154,7 @@ async def test_those_who_wait_learn_that_the_deployment_failed_or_went() -> None
     setup = Setup(make_route())
     task = setup.wait()
     await settle()
-    setup.show(replace(setup.route, status=DeploymentStatus.UPDATE_FAILED, reason="out of memory"))
+    setup.show(replace(setup.route, hopeless=True, reason="out of memory"))
     with pytest.raises(Unavailable, match="out of memory"):
         await task
     setup.show(setup.route)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from modelyard.domain.deployments import Deployment, Observation, Observed, Phase
-from modelyard.domain.rollout import Plan, Policy, next_try, plan, with_launch_failure
+from modelyard.domain.plans import Plan, Policy, next_try, with_launch_failure
+from modelyard.domain.rollout import plan
 from modelyard.testing.deployments import NOW, after, deployment, ids, seen, target, worker
 
 POLICY = Policy()

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from modelyard.domain.deployments import COMING, Deployment, Observation, Observed, Phase
 from modelyard.domain.lifecycle import status_of
-from modelyard.domain.rollout import KEPT_EXITED, Plan, Policy, plan
+from modelyard.domain.plans import Plan, Policy
+from modelyard.domain.rollout import KEPT_EXITED, plan
 from modelyard.testing.deployments import after, deployment, seen, target
 
 POLICY = Policy(settle_seconds=1, drain_seconds=30)

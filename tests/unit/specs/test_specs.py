@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelyard.domain.deployments import Resources
+from modelyard.domain.deployments import Resources, Worker
 from modelyard.domain.models import Model
 from modelyard.domain.parameters import LAUNCHER_VARIABLES, expand, expand_but, quoted
-from modelyard.domain.specs import bound, merged_parameters, resources, revision_of, scaling, worker_spec
+from modelyard.domain.snapshots import merged_parameters, resources, revision_of, snapshot_of
+from modelyard.domain.specs import bound, scaling, worker_spec
 from modelyard.domain.templates import (
     BundleConfig,
     EndpointConfig,
@@ -54,7 +55,8 @@ DEPLOYMENT = replace(deployment(), model_creation_parameters={"threads": 4})
 
 
 def spec_of(template: Template = TEMPLATE, model: Model = MODEL, **env: str):
-    return worker_spec(template, model, DEPLOYMENT, "w1", env=env)
+    snapshot = snapshot_of(template, model, DEPLOYMENT.model_creation_parameters, DEPLOYMENT.vendor_configuration)
+    return worker_spec(snapshot, Worker("w1", DEPLOYMENT.id, DEPLOYMENT.target.revision, NOW), env=env)
 
 
 def test_a_deployments_parameters_override_its_models() -> None:
@@ -111,7 +113,7 @@ def test_a_streaming_endpoint_runs_its_streaming_command() -> None:
 
 
 def revision(template: Template = TEMPLATE, model: Model = MODEL, **parameters: str | int) -> str:
-    return revision_of(template, model, parameters)
+    return revision_of(snapshot_of(template, model, parameters))
 
 
 def test_equal_things_have_equal_revisions() -> None:
@@ -138,14 +140,14 @@ def test_what_a_running_worker_cannot_change_is_a_new_revision(name: str) -> Non
 
 def test_parameters_and_resources_of_a_deployment_are_part_of_it() -> None:
     assert revision(threads=3) != revision()
-    assert revision_of(TEMPLATE, MODEL, {}, {"cpus": 2}) != revision()
+    assert revision_of(snapshot_of(TEMPLATE, MODEL, {}, {"cpus": 2})) != revision()
 
 
 def test_scaling_numbers_names_and_patience_are_not() -> None:
     endpoint = EndpointConfig(min_workers=1, max_workers=9, per_worker=3, high_priority=True)
     patient = replace(TEMPLATE.bundle, readiness_initial_delay_seconds=600)
     assert revision(replace(TEMPLATE, endpoint=endpoint, bundle=patient, name="renamed")) == revision()
-    assert revision_of(TEMPLATE, MODEL, {}, {"min_workers": 2, "vendor": "LAUNCH"}) == revision()
+    assert revision_of(snapshot_of(TEMPLATE, MODEL, {}, {"min_workers": 2, "vendor": "LAUNCH"})) == revision()
 
 
 # Scaling and resources

@@ -1,15 +1,14 @@
 """/v4/models/{model_id}/deployments and /v4/model-deployments"""
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
 from modelyard.domain.deployments import Deployment
-from modelyard.errors import Unavailable
 from modelyard.http.api.convert import deployments as convert
 from modelyard.http.api.given import GivenAttempt, GivenParts, GivenScope, problems
 from modelyard.http.api.lists import page_answer, page_query
+from modelyard.http.api.settling import settled
 from modelyard.http.api.wire.common import Deleted, ListQuery, PageAnswer
 from modelyard.http.api.wire.deployments import (
     DeploymentAnswer,
@@ -39,7 +38,7 @@ async def create(
 ) -> DeploymentAnswer:
     """Put a model up to be called."""
     made = await parts.deployments.create(scope, model_id, body.account_id, convert.draft(body), attempt)
-    return _answer(parts, await _settled(parts, request, made) if body.wait_for_ready else made)
+    return _answer(parts, await settled(parts, request, made) if body.wait_for_ready else made)
 
 
 @router.get("", responses=problems(404))
@@ -65,7 +64,7 @@ async def update(
     )
     # A new name or other metadata is nothing that workers could fail at.
     waits = body.wait_for_ready and not _OF_WORKERS.isdisjoint(body.model_fields_set)
-    return _answer(parts, await _settled(parts, request, changed) if waits else changed)
+    return _answer(parts, await settled(parts, request, changed) if waits else changed)
 
 
 @router.delete("/{deployment_id}", responses=problems(404, 409))
@@ -108,28 +107,3 @@ async def events(
 
 def _answer(parts: Parts, deployment: Deployment) -> DeploymentAnswer:
     return convert.answer(deployment, parts.deployments.status(deployment))
-
-
-async def _settled(parts: Parts, request: Request, deployment: Deployment) -> Deployment:
-    """`Deployments.settled`, for as long as the client listens and the server goes on: a client that repeats the
-    call waits on for the same deployment."""
-    settled = asyncio.create_task(parts.deployments.settled(deployment))
-    left = asyncio.create_task(_disconnected(request))
-    stopping = asyncio.create_task(parts.stopping.wait())
-    try:
-        await asyncio.wait({settled, left, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if settled.done():
-            return settled.result()
-        raise Unavailable(
-            f"The server stops; the deployment {deployment.id} is made when it is back.",
-            code="server_stopping",
-            retry_after=5,
-        )
-    finally:
-        for task in (settled, left, stopping):
-            task.cancel()
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
