@@ -26,6 +26,7 @@ from modelyard.clock import Clock, SystemClock
 from modelyard.control import builtins
 from modelyard.control.autoscaler import Autoscaler
 from modelyard.control.bootstrap import FirstStart, ensure_administrator
+from modelyard.control.journal import Journal
 from modelyard.control.keys import Keys
 from modelyard.control.reconciler import Reconciler
 from modelyard.control.routes import Routes
@@ -96,7 +97,12 @@ async def _data_plane(settings: Settings, store: Store, clock: Clock) -> AsyncIt
     """Gateway and reconciler with their loops. They need each other: one says what is in flight, the other
     starts what is called for."""
     async with contextlib.AsyncExitStack() as stack:
-        usage = UsageWriter(store, clock, settings.usage, log_calls=settings.logging.calls)
+        journals = settings.data_dir / "usage"
+        journal = Journal(journals, settings.usage.buffer_records) if settings.usage.journal else None
+        usage = UsageWriter(store, clock, settings.usage, log_calls=settings.logging.calls, journal=journal)
+        if journal is not None:
+            stack.callback(journal.close)
+            await usage.recover(journals)
         routes = Routes(store, clock, settings)
         launcher = _launcher(settings)
         stack.push_async_callback(launcher.aclose)

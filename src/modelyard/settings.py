@@ -125,6 +125,9 @@ class UsageSettings(Group):
     """How often usage records are written, in one batch, off the calls' path."""
     buffer_records: Count = 100_000
     """Records kept in memory while the database is away; the oldest are counted as lost beyond that."""
+    journal: bool = True
+    """Whether records are kept in files of the data directory until they are in the database, for the case that
+    the server is killed."""
 
 
 class LoggingSettings(Group):

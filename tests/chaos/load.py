@@ -18,12 +18,16 @@ class Counts:
     failed: int = 0
     cut: int = 0
     foreign: int = 0
+    refused: int = 0
+    """Calls that nothing was begun for: no connection, a 404 or a 503, where the scenario expects that."""
     words: list[str] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    """Request ids of the calls that were answered."""
 
     def row(self, name: str) -> str:
         return (
             f"{name:<46} sent {self.sent:>5}  answered {self.answered:>5}  failed {self.failed:>3}  "
-            f"cut {self.cut:>3}  foreign {self.foreign:>3}"
+            f"cut {self.cut:>3}  foreign {self.foreign:>3}  refused {self.refused:>3}"
         )
 
     @property
@@ -43,6 +47,7 @@ class Load:
         self._bound = bound
         self._numbers = itertools.count()
         self._ended = False
+        self._refusable = False
         self.counts = Counts()
 
     async def __aenter__(self) -> "Load":
@@ -61,6 +66,16 @@ class Load:
             while self.counts.answered < until:
                 await asyncio.sleep(0.02)
 
+    def end_at_refusal(self) -> None:
+        """From now on callers end when they are refused."""
+        self._refusable = True
+
+    def _refused(self) -> bool:
+        if self._refusable:
+            self.counts.refused += 1
+            self._ended = True
+        return self._refusable
+
     async def _call_on(self, stream: bool) -> None:
         while not self._ended and self.counts.sent < self._bound:
             await self._one(f"nonce{next(self._numbers)}", stream)
@@ -72,16 +87,23 @@ class Load:
         try:
             answer = await self._client.post(self._path, json=body)
         except httpx.HTTPError as error:
-            counts.cut += 1
-            counts.words.append(f"{nonce}: {error!r}")
+            if isinstance(error, httpx.ConnectError):
+                counts.refused += 1
+                self._ended |= self._refusable
+                await asyncio.sleep(0.1)
+            elif "disconnected without sending" not in str(error) or not self._refused():
+                counts.cut += 1
+                counts.words.append(f"{nonce}: {error!r}")
+            return
+        if answer.status_code in (404, 503) and self._refused():
             return
         if answer.status_code != 200:
             counts.failed += 1
             counts.words.append(f"{nonce}: {answer.status_code} {answer.text[:200]}")
             return
-        self._check(nonce, stream, answer.text)
+        self._check(nonce, stream, answer.text, answer.headers["x-request-id"])
 
-    def _check(self, nonce: str, stream: bool, text: str) -> None:
+    def _check(self, nonce: str, stream: bool, text: str, request_id: str) -> None:
         counts = self.counts
         lines = [line[6:] for line in text.splitlines() if line.startswith("data: ")] if stream else [text]
         pieces = [json.loads(line) for line in lines]
@@ -93,3 +115,4 @@ class Load:
             counts.words.append(f"{nonce}: {text[:300]}")
         else:
             counts.answered += 1
+            counts.ids.append(request_id)

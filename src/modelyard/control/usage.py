@@ -1,12 +1,14 @@
-"""Usage records on their way to the store: taken on the hot path, written in batches beside it."""
+"""Usage records on their way to the store: taken on the hot path, put in a journal, written in batches beside it."""
 
 import asyncio
 from collections import deque
+from pathlib import Path
 
 import structlog
 
 from modelyard.clock import Clock
 from modelyard.control import metrics
+from modelyard.control.journal import Journal, left_behind
 from modelyard.domain.usage import UsageRecord
 from modelyard.errors import InvalidRequest, Unavailable
 from modelyard.logs import write_lines
@@ -24,8 +26,18 @@ class UsageWriter:
     """A `modelyard.gateway.ports.UsageSink`. While the database is away records are kept, up to
     ``buffer_records``; the oldest are dropped beyond that, counted in `dropped`, and the log says so."""
 
-    def __init__(self, store: Store, clock: Clock, settings: UsageSettings, *, log_calls: bool = True) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        settings: UsageSettings,
+        *,
+        log_calls: bool = True,
+        journal: Journal | None = None,
+    ) -> None:
+        """``journal`` keeps what is not in the store yet, should the process be killed; None: nothing does."""
         self._store = store
+        self._journal = journal
         self._clock = clock
         self._settings = settings
         self._log_calls = log_calls
@@ -45,11 +57,22 @@ class UsageWriter:
 
     def record(self, record: UsageRecord) -> None:
         """Take one record; never blocks, never raises."""
+        if self._journal is not None:
+            self._journal.append(record)
         self._untold.append(record)
         self._buffer.append(record)
         if self.waiting > self._settings.buffer_records:
             self._buffer.popleft()
             self.dropped += 1
+
+    async def recover(self, directory: Path) -> int:
+        """Write what servers that were killed left in their journals; how many records that was."""
+        with left_behind(directory) as records:
+            for start in range(0, len(records), _BATCH):
+                await self._write(records[start : start + _BATCH])
+        if records:
+            log.info("usage.recovered", records=len(records))
+        return len(records)
 
     async def run(self) -> None:
         """Write what is waiting every ``flush_seconds``, for as long as the server lives."""
@@ -65,9 +88,13 @@ class UsageWriter:
         """Write everything that is waiting. False where the database is away: it is all kept then."""
         async with self._flushing:
             await self._tell_new()
+            if self._journal is not None:
+                self._journal.turn()
             try:
                 while self._buffer:
                     await self._write_some()
+                if self._journal is not None:
+                    self._journal.written()
             except Unavailable as error:
                 self._tell_away(error)
                 return False

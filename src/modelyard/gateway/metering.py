@@ -25,7 +25,7 @@ class ClientGone(Exception):
 
 
 class Call:
-    """One call to one deployment, as a context manager: the record is made when the block is left.
+    """One call to one deployment, as a context manager: the record is made when the block is left, or at `settle`.
 
     An exception in the block decides the outcome; a cancellation means that the client went away. Where the
     worker told no token counts, they are estimated from what was sent and received.
@@ -34,6 +34,7 @@ class Call:
     __slots__ = (
         "_clock",
         "_first_byte",
+        "_settled",
         "_sink",
         "_started",
         "_started_at",
@@ -61,6 +62,7 @@ class Call:
         self._started_at = clock.now()
         self._started = clock.monotonic()
         self._first_byte: float | None = None
+        self._settled = False
         self.caller = caller
         self.account_id = account_id
         self.route = route
@@ -97,12 +99,23 @@ class Call:
         if response is not None:
             self.response_tokens = response
 
+    def settle(self) -> None:
+        """The answer is whole, and its last byte about to be sent: the record is made now, so that no answered call
+        goes uncounted, whatever happens next."""
+        if not self._settled:
+            self._settled = True
+            self._record(None)
+
     def __enter__(self) -> "Call":
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if not self._settled:
+            self._record(error)
+
+    def _record(self, error: BaseException | None) -> None:
         outcome, code = _outcome(error)
         prompt, response, estimated = self._tokens(outcome)
         total = self._clock.monotonic() - self._started

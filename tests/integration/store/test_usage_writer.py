@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import os
 
 import pytest
 from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
+from modelyard.control.journal import Journal, left_behind
 from modelyard.control.usage import UsageWriter
 from modelyard.errors import Unavailable
 from modelyard.settings import UsageSettings
@@ -41,7 +43,8 @@ def flaky(store):
 
 def writer(store, clock=None, **settings):
     log_calls = settings.pop("log_calls", False)
-    return UsageWriter(store, clock or FakeClock(), UsageSettings(**settings), log_calls=log_calls)
+    journal = settings.pop("journal", None)
+    return UsageWriter(store, clock or FakeClock(), UsageSettings(**settings), log_calls=log_calls, journal=journal)
 
 
 async def count(store):
@@ -205,3 +208,100 @@ async def test_no_log_lines_where_none_are_wanted(flaky, make):
     with capture_logs() as logs:
         await usage.flush()
     assert logs == []
+
+
+# The journal
+
+
+@pytest.fixture
+def journals(tmp_path):
+    return tmp_path / "usage"
+
+
+def files(directory):
+    return {path.name: path.stat().st_size for path in directory.iterdir()}
+
+
+def killed(journal):
+    """As the kernel does it: files are closed, nothing else happens."""
+    for file in journal._files:
+        os.close(file)
+
+
+async def test_what_was_not_written_is_written_at_the_next_start_and_once(store, make, journals):
+    journal = Journal(journals, 100)
+    dying = writer(store, journal=journal)
+    for _ in range(3):
+        dying.record(make.usage())
+    await dying.flush()
+    late = [make.usage() for _ in range(2)]
+    for record in late:
+        dying.record(record)
+    async with store.begin() as tx:
+        await tx.usage.add(late[:1])  # it was killed between the commit and clearing its file
+    killed(journal)
+    assert await writer(store).recover(journals) == 2
+    assert await count(store) == 5
+    assert files(journals) == {}
+    assert await writer(store).recover(journals) == 0
+
+
+async def test_files_are_emptied_once_their_records_are_in_the_database(flaky, store, make, journals):
+    journal = Journal(journals, 100)
+    usage = writer(flaky, journal=journal)
+    flaky.away = True
+    usage.record(make.usage())
+    assert not await usage.flush()
+    usage.record(make.usage())
+    assert not await usage.flush()
+    assert sum(files(journals).values()) > 0
+    flaky.away = False
+    assert await usage.flush()
+    assert await usage.flush()
+    assert set(files(journals).values()) == {0}
+    journal.close()
+    assert files(journals) == {}
+    assert await count(store) == 2
+
+
+async def test_a_record_that_comes_while_others_are_written_stays_in_its_file(store, make, journals):
+    journal = Journal(journals, 100)
+    usage = writer(store, journal=journal)
+    usage.record(make.usage())
+    flushing = asyncio.create_task(usage.flush())
+    while not usage._in_hand:
+        await asyncio.sleep(0)
+    usage.record(make.usage())
+    await flushing
+    killed(journal)
+    with left_behind(journals) as records:
+        assert len(records) == 1
+
+
+async def test_the_files_of_a_server_that_lives_are_let_alone(store, make, journals):
+    journal = Journal(journals, 100)
+    journal.append(make.usage())
+    with left_behind(journals) as records:
+        assert records == []
+    assert sum(files(journals).values()) > 0
+    journal.close()
+    with left_behind(journals) as records:
+        assert len(records) == 1
+
+
+async def test_a_torn_line_costs_nothing_else(make, journals):
+    journal = Journal(journals, 100)
+    journal.append(make.usage())
+    os.write(journal._files[0], b'{"id": "x", "star')
+    killed(journal)
+    with left_behind(journals) as records:
+        assert len(records) == 1
+
+
+async def test_it_does_not_grow_for_ever_nor_fail_a_call(make, journals):
+    journal = Journal(journals, 2)
+    for _ in range(5):
+        journal.append(make.usage())
+    os.close(journal._files[0])
+    journal._lines[0] = 0
+    journal.append(make.usage())  # nothing is raised

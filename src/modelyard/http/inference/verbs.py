@@ -60,12 +60,12 @@ class Verbs:
     async def embeddings(self, call: Call, body: bytes, response: Response) -> None:
         request = decode(_embedding_body, body)
         bodies.check_bindings(call.route, request.model_request_parameters)
-        await response.json(_encode(await self._gateway.embed(call, request)))
+        await _whole(call, response, _encode(await self._gateway.embed(call, request)))
 
     async def rerankings(self, call: Call, body: bytes, response: Response) -> None:
         request = decode(_reranking_body, body)
         bodies.check_bindings(call.route, request.model_request_parameters)
-        await response.json(_encode(await self._gateway.rerank(call, request)))
+        await _whole(call, response, _encode(await self._gateway.rerank(call, request)))
 
     async def execute(self, call: Call, body: bytes, response: Response) -> None:
         """The model type's native request, answered natively; types without one get any JSON passed through."""
@@ -91,30 +91,30 @@ class Verbs:
             encoded = answer(prompt, await self._gateway.chat(call, request))
         else:
             encoded = answer(prompt, await self._gateway.complete(call, request))
-        await response.json(encoded, _history_headers(call))
+        await _whole(call, response, encoded, _history_headers(call))
 
     async def _native_text(self, call: Call, request: TextRequest, response: Response) -> None:
         bodies.check_bindings(call.route, request.model_request_parameters)
         if request.stream:
             await self._stream(call, request, response, native_events)
         elif isinstance(request, ChatRequest):
-            await response.json(_encode(await self._gateway.chat(call, request)), _history_headers(call))
+            await _whole(call, response, _encode(await self._gateway.chat(call, request)), _history_headers(call))
         else:
-            await response.json(_encode(await self._gateway.complete(call, request)))
+            await _whole(call, response, _encode(await self._gateway.complete(call, request)))
 
     async def _native_embedding(self, call: Call, body: bytes, response: Response) -> None:
         request = decode(_native_embedding, body)
         _refuse_stream(request.stream)
         bodies.check_bindings(call.route, request.model_request_parameters)
         native = EmbeddingRequest(request.texts, request.model_request_parameters)
-        await response.json(_encode(await self._gateway.embed(call, native)))
+        await _whole(call, response, _encode(await self._gateway.embed(call, native)))
 
     async def _native_reranking(self, call: Call, body: bytes, response: Response) -> None:
         request = decode(_native_reranking, body)
         _refuse_stream(request.stream)
         bodies.check_bindings(call.route, request.model_request_parameters)
         native = RerankingRequest(request.query, request.chunks, request.instruction, request.model_request_parameters)
-        await response.json(_encode(await self._gateway.rerank(call, native)))
+        await _whole(call, response, _encode(await self._gateway.rerank(call, native)))
 
     async def _forward(self, call: Call, body: bytes, response: Response) -> None:
         decode(_any_value, body, nul=True)
@@ -128,27 +128,40 @@ class Verbs:
             async with contextlib.aclosing(forwarded.pieces()) as pieces:
                 async for piece in pieces:
                     await response.piece(piece)
+            call.settle()
             await response.end()
 
     async def _stream(self, call: Call, request: TextRequest, response: Response, write: Write) -> None:
         async with contextlib.aclosing(self._gateway.stream(call, request)) as batches:
             # Headers wait for the first chunk, so that whatever fails until then still has its own status.
             async with Heartbeat(response, self._heartbeat_seconds):
-                data = await _next(batches, write)
+                data = await _next(call, batches, write)
             if not response.started:
                 await response.begin(_history_headers(call), sse=True)
             await response.piece(data)
             async for batch in batches:
-                if data := write(batch):
+                if data := _written(call, batch, write):
                     await response.piece(data)
             await response.end()
 
 
-async def _next(batches: AsyncGenerator[list[Chunk], None], write: Write) -> bytes:
+async def _whole(call: Call, response: Response, body: bytes, headers: RawHeaders = ()) -> None:
+    call.settle()
+    await response.json(body, headers)
+
+
+async def _next(call: Call, batches: AsyncGenerator[list[Chunk], None], write: Write) -> bytes:
     async for batch in batches:
-        if data := write(batch):
+        if data := _written(call, batch, write):
             return data
     raise UpstreamError("The worker's stream was empty.", code="upstream_cut_off")
+
+
+def _written(call: Call, batch: list[Chunk], write: Write) -> bytes:
+    """``batch`` for the client; the call is settled with the piece that makes its answer whole."""
+    if batch[-1].finish_reason is not None:
+        call.settle()
+    return write(batch)
 
 
 def _history_headers(call: Call) -> RawHeaders:
