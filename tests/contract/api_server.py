@@ -46,7 +46,7 @@ class PretendLauncher:
         return [f"line {number} of {worker_id}" for number in range(500)][-lines:]
 
     async def capacity(self) -> Capacity:
-        return Capacity(Resources(), Resources())
+        return Capacity(Resources(cpus=4, memory=16 * 1024**3), Resources())
 
     async def aclose(self) -> None: ...
 

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Protocol
 from uuid import uuid4
+
+import structlog
 
 from modelyard.clock import Clock
 from modelyard.control.again import until_unmet
 from modelyard.control.deployment_checks import check_deployment, completed_configuration, require_launchable
 from modelyard.control.drafts import DeploymentDraft
+from modelyard.control.fitting import check_fits, oversubscribed
 from modelyard.control.gone import wait_until_gone
 from modelyard.control.idempotency import Attempt, create_once
 from modelyard.control.rolling import Origin, Rolling, record
@@ -22,10 +26,12 @@ from modelyard.domain.snapshots import Snapshot, revision_of, snapshot_of
 from modelyard.domain.specs import scaling
 from modelyard.domain.templates import Template
 from modelyard.errors import Conflict, Forbidden, InvalidRequest, NotFound, UpstreamTimeout
-from modelyard.launchers.base import Launcher
+from modelyard.launchers.base import Capacity, Launcher
 from modelyard.settings import Settings
 from modelyard.store import Store, Transaction
 from modelyard.store.paging import Page, PageQuery
+
+log = structlog.get_logger(__name__)
 
 GONE_SECONDS = 15
 """How long deleting a deployment waits for its workers to be gone before it answers anyway."""
@@ -74,6 +80,7 @@ class Deployments:
     ) -> Deployment:
         """Write down what is wanted, all in one transaction; the workers come later."""
         now = self._clock.now()
+        capacity = await self._launcher.capacity()
 
         async def make(tx: Transaction) -> Deployment:
             model = await tx.models.get(model_id, scope.readable)
@@ -81,7 +88,7 @@ class Deployments:
             template = await self._template(tx, model)
             require_launchable(template, self._settings)
             whole = self._checked(template, model, draft)
-            snapshot = _snapshot(template, model, whole)
+            snapshot = _fitting(_snapshot(template, model, whole), whole, capacity)
             deployment = Deployment(
                 id=str(uuid4()),
                 **scope.signature(account, now),
@@ -99,6 +106,7 @@ class Deployments:
                     deployment.id, now, "created", f"Made by {scope.caller.identity_type} {scope.caller.identity_id}."
                 )
             )
+            await _warn(tx, deployment, snapshot, capacity, now)
             return deployment
 
         async def again(tx: Transaction, deployment_id: str) -> Deployment:
@@ -127,12 +135,18 @@ class Deployments:
         self, scope: Scope, deployment_id: str, model_id: str, draft: Callable[[Deployment], DeploymentDraft]
     ) -> Deployment:
         """Put ``draft(deployment)`` in its place. Only what concerns workers makes a new generation."""
-        changed = await until_unmet(lambda: self._change(scope, deployment_id, model_id, draft))
+        capacity = await self._launcher.capacity()
+        changed = await until_unmet(lambda: self._change(scope, deployment_id, model_id, draft, capacity))
         self._reconciler.nudge(changed.id)
         return changed
 
     async def _change(
-        self, scope: Scope, deployment_id: str, model_id: str, draft: Callable[[Deployment], DeploymentDraft]
+        self,
+        scope: Scope,
+        deployment_id: str,
+        model_id: str,
+        draft: Callable[[Deployment], DeploymentDraft],
+        capacity: Capacity,
     ) -> Deployment:
         async with self._store.begin() as tx:
             deployment = await deployment_to_write(tx, scope, deployment_id, model_id)
@@ -153,6 +167,9 @@ class Deployments:
                 target=_target(template, whole, revision, before=deployment.target),
             )
             if changed != deployment:
+                if not same:
+                    _fitting(after, whole, capacity)
+                    await _warn(tx, changed, after, capacity, self._clock.now())
                 await self._write(tx, scope, deployment, changed, before, after)
         return changed
 
@@ -277,6 +294,18 @@ def _account_of(scope: Scope, model: Model, wanted: str | None) -> str:
 
 def _snapshot(template: Template, model: Model, draft: DeploymentDraft) -> Snapshot:
     return snapshot_of(template, model, draft.model_creation_parameters, draft.vendor_configuration)
+
+
+def _fitting(snapshot: Snapshot, draft: DeploymentDraft, capacity: Capacity) -> Snapshot:
+    if errors := list(check_fits(snapshot.resources, draft.vendor_configuration, capacity.total)):
+        raise InvalidRequest(errors, code="never_fits")
+    return snapshot
+
+
+async def _warn(tx: Transaction, deployment: Deployment, snapshot: Snapshot, capacity: Capacity, now: datetime) -> None:
+    if warning := oversubscribed(snapshot.resources, max(1, deployment.target.min_workers), capacity):
+        log.warning(warning, deployment=deployment.id)
+        await tx.deployments.add_event(Event(deployment.id, now, "warning", warning))
 
 
 def _target(template: Template, draft: DeploymentDraft, revision: str, before: Target | None = None) -> Target:

@@ -279,3 +279,18 @@ def test_everybody_may_deploy_a_built_in_model(client: SGPClient, http: httpx.Cl
     made = client.models.deployments.create(starter["id"], name=name)
     assert made.account_id == account
     client.models.deployments.delete(made.id, model_instance_id=starter["id"])
+
+
+@pytest.mark.parametrize(("field", "value", "figure"), [("memory", "900Ti", "921,600 GiB"), ("memory", "1P", "GiB")])
+def test_what_can_never_fit_is_refused_with_the_figures(
+    http: httpx.Client, template: dict[str, Any], model: dict[str, Any], field: str, value: str, figure: str
+) -> None:
+    edit = {"vendor_configuration": {"endpoint_config": {field: value}}}
+    assert http.patch(f"/v4/model-templates/{template['id']}", json=edit).status_code == 200
+    answer = http.post(f"/v4/models/{model['id']}/deployments", json={"name": "huge"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "never_fits"), answer.text
+    [detail] = answer.json()["detail"]
+    assert detail["loc"] == ["body", "vendor_configuration", field]
+    assert figure in detail["msg"]
+    assert "there are 16 in all" in detail["msg"]
+    assert http.get(f"/v4/models/{model['id']}/deployments").json()["items"] == []

@@ -8,7 +8,7 @@ modelyard also get what fetching weights needs.
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from modelyard.domain.deployments import WorkerSpec
@@ -29,11 +29,14 @@ _HANDED_ON = frozenset(
 )
 _HANDED_ON_PREFIXES = ("LC_", "NVIDIA_")
 _FOR_WEIGHTS = ("HF_", "HUGGING_FACE_", "PIP_", "AWS_", "GOOGLE_", "AZURE_", "PYTHONPATH")
+_GPUS = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS")
 
 
-def environment(spec: WorkerSpec, home: Home, server: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of one worker; ``spec`` is bound to its address."""
+def environment(
+    spec: WorkerSpec, home: Home, gpu_ids: Sequence[str] = (), server: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """The environment of one worker; ``spec`` is bound to its address, ``gpu_ids`` are its own GPUs."""
     built_in = spec.registry == BUILT_IN_REGISTRY
     base = {
         name: value
@@ -45,6 +48,8 @@ def environment(spec: WorkerSpec, home: Home, server: Mapping[str, str] = os.env
     base["PYTHONUNBUFFERED"] = "1"  # last words must reach the log
     if spec.resources.cpus:
         base |= dict.fromkeys(_THREADS, str(spec.resources.cpus))
+    if spec.resources.gpus is not None:  # 0 means none; where nothing is said, it sees what the server sees
+        base |= dict.fromkeys(_GPUS, ",".join(gpu_ids))
     return {**base, **spec.env, MARK: spec.worker_id, "MODELYARD_WORKER_STATUS": str(home.status_file)}
 
 

@@ -6,6 +6,7 @@
       spec.json      the WorkerSpec without its environment, and where it listens; written first
       process.json   {pid, created}: which process it is; written once it runs
       exit.json      {code}: how it ended, written by the server that was its parent
+      verdict.json   {why}: why the launcher killed it, where it did
       status.json    written by workers of modelyard's own: {phase, detail}
       log, log.1 …   what it wrote, newest first; copied and cut when too long
 
@@ -41,6 +42,8 @@ class Record(msgspec.Struct, frozen=True):
     cpus: int | None = None
     memory: int | None = None
     gpus: int | None = None
+    gpu_ids: tuple[str, ...] = ()
+    """Those that are its own."""
 
     @property
     def resources(self) -> Resources:
@@ -56,6 +59,10 @@ class Process(msgspec.Struct, frozen=True):
 
 class Exit(msgspec.Struct, frozen=True):
     code: int
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    why: str
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -95,7 +102,10 @@ class Home:
     def status(self) -> Status | None:
         return self._read("status.json", Status)
 
-    def write_record(self, spec: WorkerSpec, address: str) -> None:
+    def verdict(self) -> Verdict | None:
+        return self._read("verdict.json", Verdict)
+
+    def write_record(self, spec: WorkerSpec, address: str, gpu_ids: tuple[str, ...] = ()) -> None:
         record = Record(
             worker_id=spec.worker_id,
             deployment_id=spec.deployment_id,
@@ -108,6 +118,7 @@ class Home:
             cpus=spec.resources.cpus,
             memory=spec.resources.memory,
             gpus=spec.resources.gpus,
+            gpu_ids=gpu_ids,
         )
         self._write("spec.json", record)
 
@@ -116,6 +127,9 @@ class Home:
 
     def write_exit(self, code: int) -> None:
         self._write("exit.json", Exit(code))
+
+    def write_verdict(self, why: str) -> None:
+        self._write("verdict.json", Verdict(why))
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,11 +17,11 @@ from pathlib import Path
 import psutil
 import structlog
 
-from modelyard.domain.deployments import Observation, Phase, Resources, WorkerSpec
+from modelyard.domain.deployments import Observation, Phase, WorkerSpec
 from modelyard.domain.specs import bound
 from modelyard.errors import LaunchError
 from modelyard.launchers.base import Capacity
-from modelyard.launchers.local import log_files
+from modelyard.launchers.local import log_files, memory, reservations
 from modelyard.launchers.local.environment import command, environment
 from modelyard.launchers.local.home import Home, Process, Record
 from modelyard.launchers.local.processes import all_marked, born, in_words, is_alive, is_running, marked, signal_group
@@ -50,6 +51,8 @@ class LocalLauncher:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._records: dict[str, Record] = {}
         self._ports: list[int] = []
+        # Of two that start at once, both must not be given the same room.
+        self._reserving = threading.Lock()
 
     # The seam
 
@@ -109,10 +112,12 @@ class LocalLauncher:
         port = self._free_port()
         spec = bound(spec, host=HOST, port=port)
         try:
-            env = environment(spec, home)
-            argv = command(spec, env)
-            home.write_record(spec, f"http://{HOST}:{port}")
-            child = _popen(argv, env, home)
+            with self._reserving:
+                gpu_ids = reservations.taken_gpus(spec.resources, self._running(), reservations.gpus())
+                env = environment(spec, home, gpu_ids)
+                argv = command(spec, env)
+                home.write_record(spec, f"http://{HOST}:{port}", gpu_ids)
+                child = _popen(argv, env, home)
         except (OSError, LaunchError):
             home.remove()
             raise
@@ -156,6 +161,8 @@ class LocalLauncher:
             said = home.status()
             if said is not None and said.phase in (Phase.PULLING, Phase.LOADING):
                 phase, detail = Phase(said.phase), said.detail
+            if record.memory:
+                await asyncio.to_thread(self._bound_memory, home, record.memory)
             if log_files.is_longer(home.log, self._log_bytes):
                 await asyncio.to_thread(log_files.rotate, home.log)
         else:
@@ -186,6 +193,8 @@ class LocalLauncher:
 
     async def _epitaph(self, home: Home, code: int | None) -> str:
         """Why a worker ended: its own words where it left any, else the end of its log, and how it ended."""
+        if (verdict := home.verdict()) is not None:
+            return verdict.why
         said = home.status()
         if said is not None and said.phase == Phase.EXITED and said.detail:
             return said.detail
@@ -193,6 +202,19 @@ class LocalLauncher:
         return f"{in_words(code)}: {words}" if words else f"{in_words(code)}; it wrote nothing"
 
     # Ending
+
+    def _bound_memory(self, home: Home, limit: int) -> None:
+        """Kill a worker that holds more than it has reserved; why is written down first."""
+        process = home.process()
+        if process is None or (used := memory.held(process.pid)) <= limit or not self._runs(home):
+            return
+        why = (
+            f"out of memory: it held {memory.in_words(used)}, and its limit is {memory.in_words(limit)}; raise memory "
+            "in the template's endpoint_config or the deployment's vendor_configuration"
+        )
+        log.warning("worker is killed", worker=home.worker_id, why=why)
+        home.write_verdict(why)
+        signal_group(process, signal.SIGKILL)
 
     async def _end(self, home: Home, grace: float) -> None:
         process = home.process()
@@ -229,21 +251,17 @@ class LocalLauncher:
                     process.kill()
 
     def _capacity(self) -> Capacity:
-        reserved = [record for home in self._homes() if (record := self._record(home)) and self._runs(home)]
         self._root.mkdir(parents=True, exist_ok=True)
-        return Capacity(
-            total=Resources(
-                cpus=os.cpu_count() or 1,
-                memory=psutil.virtual_memory().total,
-                storage=shutil.disk_usage(self._root).free,
-                gpus=len(list(Path("/dev").glob("nvidia[0-9]*"))),
-            ),
-            reserved=Resources(
-                cpus=sum(record.cpus or 0 for record in reserved),
-                memory=sum(record.memory or 0 for record in reserved),
-                gpus=sum(record.gpus or 0 for record in reserved),
-            ),
-        )
+        total = reservations.total(shutil.disk_usage(self._root).free)
+        return Capacity(total=total, reserved=reservations.reserved(self._running()))
+
+    def _running(self) -> list[Record]:
+        """Of every worker that runs, or is being started."""
+        return [
+            record
+            for home in self._homes()
+            if (record := self._record(home)) and (home.process() is None or self._runs(home))
+        ]
 
 
 def _popen(argv: list[str], env: dict[str, str], home: Home) -> subprocess.Popen[bytes]:
