@@ -22,7 +22,8 @@ MAPS = """
 import mmap, time
 with open("big", "wb") as file:
     for _ in range(200): file.write(b"x" * 1024**2)
-mapped = mmap.mmap(open("big", "rb").fileno(), 0, prot=mmap.PROT_READ)
+big = open("big", "rb")
+mapped = mmap.mmap(big.fileno(), 0, prot=mmap.PROT_READ)
 sum(mapped[at] for at in range(0, len(mapped), 4096))
 print("mapped", flush=True)
 time.sleep(60)
@@ -58,7 +59,7 @@ async def test_a_worker_that_holds_more_than_its_memory_is_killed_and_named_so(
     hungry = spec(script, memory=100 * MIB)
     await launcher.start(hungry)
     detail = (await until(launcher, hungry, Phase.EXITED)).detail or ""
-    assert detail.startswith("out of memory: it held 2"), detail
+    assert detail.startswith("out of memory: it held "), detail
     assert "its limit is 100 MiB" in detail
     # Another server reads the same, long after.
     assert (await observed(LocalLauncher(launcher._root.parent, Settings()), hungry)).detail == detail
@@ -68,7 +69,7 @@ async def test_what_is_mapped_from_files_does_not_count(launcher: LocalLauncher)
     modest = spec(MAPS, memory=100 * MIB)
     await launcher.start(modest)
     await said(launcher, modest)
-    assert (await observed(launcher, modest)).phase is Phase.LOADING
+    assert (await until(launcher, modest, Phase.LOADING)).detail is None
     process = launcher._homes()[0].process()
     assert process is not None
     assert 0 < memory.held(process.pid) < 100 * MIB
