@@ -19,8 +19,8 @@ def check_fits(need: Resources, configuration: Mapping[str, Any], total: Resourc
             where = "" if configuration.get(name) is not None else " (the template says so)"
             yield FieldError(
                 ("body", "vendor_configuration", name),
-                f"a worker would reserve {asked / scale:,.6g} {unit}{where}, and there are {there / scale:,.6g} in all: it "
-                "could never start; ask for less, or leave it out to reserve nothing",
+                f"a worker would reserve {asked / scale:,.6g} {unit}{where}, and there are "
+                f"{there / scale:,.6g} in all: it could never start; ask for less, or leave it out to reserve nothing",
                 "never_fits",
             )
 
