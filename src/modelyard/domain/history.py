@@ -54,13 +54,14 @@ def estimate_text(text: str) -> int:
 
 
 def _texts(message: Message) -> list[str]:
+    calls = [text for call in message.tool_calls or () for text in (call.function.name, call.function.arguments)]
     if isinstance(message.content, str):
-        return [message.content]
-    return [part.text for part in message.content if part.text is not None]
+        return [message.content, *calls]
+    return [*(part.text for part in message.content if part.text is not None), *calls]
 
 
 def _images(message: Message) -> int:
-    return 0 if isinstance(message.content, str) else len(message.content) - len(_texts(message))
+    return 0 if isinstance(message.content, str) else sum(part.text is None for part in message.content)
 
 
 def image_tokens(messages: Sequence[Message]) -> int:
@@ -81,7 +82,7 @@ def surely_fits(messages: Sequence[Message], window: int, max_tokens: int | None
     bound = MESSAGE_TOKENS * (len(messages) + 1)
     for message in messages:
         content = message.content
-        if not isinstance(content, str):
+        if not isinstance(content, str) or message.tool_calls:
             return estimate(messages) < limit
         bound += len(content) if content.isascii() else text_bound(content)
     return bound < limit or estimate(messages) < limit

@@ -8,7 +8,7 @@ they decode strictly: unknown fields are refused. All are msgspec structs; a tex
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
@@ -78,17 +78,98 @@ class Part(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
             raise ValueError("a content part has exactly one of text, image_url, image_data, and its type says which")
 
 
-class Message(Struct, frozen=True, forbid_unknown_fields=True):
-    role: Literal["system", "user", "assistant"]
+class FunctionCall(Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    arguments: str
+    """A JSON text, as the model wrote it."""
+
+
+class ToolCall(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a model wants to have done before it goes on; the shape is OpenAI's."""
+
+    id: str
+    function: FunctionCall
+    type: Literal["function"] = "function"
+
+
+class ToolFunction(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    name: Annotated[str, Meta(min_length=1)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    """JSON Schema of the arguments."""
+    strict: bool | None = None
+
+
+class Tool(Struct, frozen=True, forbid_unknown_fields=True):
+    function: ToolFunction
+    type: Literal["function"] = "function"
+
+
+class FunctionName(Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+
+
+class NamedTool(Struct, frozen=True, forbid_unknown_fields=True):
+    """The one tool that has to be called."""
+
+    function: FunctionName
+    type: Literal["function"] = "function"
+
+
+ToolChoice = Literal["none", "auto", "required"] | NamedTool
+
+
+class JsonSchema(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    name: str
+    schema: dict[str, Any] | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    def __post_init__(self) -> None:
+        if (self.type == "json_schema") != (self.json_schema is not None):
+            raise ValueError("json_schema is given exactly where the type is json_schema")
+
+
+class Message(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """``tool_calls`` are an assistant's; a message of role ``tool`` answers the call ``tool_call_id``."""
+
+    role: Literal["system", "user", "assistant", "tool"]
     content: str | list[Part]
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
 
     def __post_init__(self) -> None:
         if self.role != "user" and not isinstance(self.content, str):
             raise ValueError(f"the content of a message of role {self.role} is a text")
+        if self.tool_calls is not None and self.role != "assistant":
+            raise ValueError(f"a message of role {self.role} has no tool_calls")
+        if (self.tool_call_id is not None) != (self.role == "tool"):
+            raise ValueError("tool_call_id belongs to a message of role tool, which needs it")
+
+
+class HistoryMessage(Message, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A message of the calls that know no tools."""
+
+    role: Literal["system", "user", "assistant"]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tool_calls is not None:
+            raise ValueError("this call knows no tools; use execute, or /v1/chat/completions")
 
 
 class ChatRequest(Sampling, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     messages: Annotated[list[Message], Meta(min_length=1)]
+    tools: list[Tool] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    seed: int | None = None
 
 
 class CompletionRequest(Sampling, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -123,6 +204,7 @@ class TokenLogprob(Struct, frozen=True):
 class AssistantMessage(Struct, frozen=True):
     content: str
     role: Literal["assistant"] = "assistant"
+    tool_calls: list[ToolCall] | UnsetType = UNSET
 
 
 class ChatResult(Struct, frozen=True):
@@ -133,6 +215,10 @@ class ChatResult(Struct, frozen=True):
     logprobs: list[TokenLogprob] | None = None
     reasoning: str | None = None
     """What the model thought before it answered, where its server tells the two apart."""
+    cached_tokens: int | UnsetType = UNSET
+    """Of the prompt's tokens: read from a cache, where the server tells."""
+    reasoning_tokens: int | UnsetType = UNSET
+    """Of the response's tokens: spent on reasoning, where the server tells."""
 
 
 class CompletionResult(Struct, frozen=True):
@@ -158,6 +244,15 @@ class RerankingResult(Struct, frozen=True):
     tokens_used: int | None = None
 
 
+class ToolCallPiece(Struct, frozen=True, omit_defaults=True):
+    """The next piece of one tool call. ``id`` and ``name`` come with its first one, whole."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
 class Chunk(Struct, frozen=True, omit_defaults=True):
     """The next piece of one generated text. Counts and finish_reason come with the last one."""
 
@@ -167,6 +262,9 @@ class Chunk(Struct, frozen=True, omit_defaults=True):
     prompt_tokens: int | None = None
     response_tokens: int | None = None
     reasoning: str = ""
+    tool_calls: list[ToolCallPiece] | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
 
 TextRequest = ChatRequest | CompletionRequest

@@ -13,6 +13,7 @@ from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID
 from modelyard.domain.deployments import DeploymentStatus
 from modelyard.domain.parameters import ParameterSchema
 from modelyard.domain.templates import EndpointProtocol, ModelType
+from modelyard.domain.vendors import VendorTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class Route:
     """When the worker began to start that has been starting for longest."""
     hopeless: bool = False
     """Its workers fail: without a ready one, calls are refused at once."""
+    vendor: VendorTarget | None = None
+    """Set where a vendor answers instead of workers."""
 
 
 class RouteTable:

@@ -199,14 +199,16 @@ def _with_bindings(body: Any, request: Any) -> bytes:
     return _encode({**msgspec.to_builtins(body), **bindings})
 
 
-def _messages(messages: list[Message]) -> list[Message] | list[dict[str, Any]]:
+def _messages(messages: list[Message]) -> list[Any]:
     if all(type(message.content) is str for message in messages):
         return messages
-    return [{"role": message.role, "content": _content(message)} for message in messages]
+    return [_message(message) for message in messages]
 
 
-def _content(message: Message) -> Any:
-    return message.content if isinstance(message.content, str) else [_part(part) for part in message.content]
+def _message(message: Message) -> Any:
+    if isinstance(message.content, str):
+        return message
+    return {"role": message.role, "content": [_part(part) for part in message.content]}
 
 
 def _part(part: Part) -> dict[str, Any]:

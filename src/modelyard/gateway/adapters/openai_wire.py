@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from modelyard.domain.inference import Message, TokenLogprob, TopLogprob
+from modelyard.domain.inference import TokenLogprob, TopLogprob
 
 
 class StreamOptions(Struct, frozen=True):
@@ -19,7 +19,7 @@ class StreamOptions(Struct, frozen=True):
 class TextBody(Struct, kw_only=True, omit_defaults=True):
     """The body of /v1/chat/completions (``messages``) and of /v1/completions (``prompt``)."""
 
-    messages: list[Message] | list[dict[str, Any]] | None = None
+    messages: list[Any] | None = None
     prompt: str | None = None
     temperature: float | None = None
     top_p: float | None = None

@@ -31,6 +31,10 @@ class WireRequest:
     path: str
     body: bytes
     method: str = "POST"
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further headers, names in lower case."""
+    adjusted: tuple[str, ...] = ()
+    """What was asked for and had to be changed for this upstream, in words; the caller is told in a header."""
 
 
 class StreamDecoder(Protocol):

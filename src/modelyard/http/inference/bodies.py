@@ -1,5 +1,6 @@
 """The bodies of the v4 inference calls, and what they mean natively."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from modelyard.domain.inference import (
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
+    HistoryMessage,
     Message,
     Part,
     RerankingRequest,
@@ -29,7 +31,7 @@ class ChatBody(Sampling, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     """Body of ``chat-completions``. ``chat_history`` comes before ``prompt``, oldest first."""
 
     prompt: str
-    chat_history: list[Message] = msgspec.field(default_factory=list)
+    chat_history: list[HistoryMessage] = msgspec.field(default_factory=list)
 
 
 class CompletionBody(Sampling, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -96,7 +98,7 @@ def check_bindings(route: Route, parameters: Bindings | None) -> None:
     checked(route.request_schema, values, "body", "model_request_parameters", "bindings")
 
 
-def check_images(route: Route, messages: list[Message], field: str) -> None:
+def check_images(route: Route, messages: Sequence[Message], field: str) -> None:
     """Raise `InvalidRequest` naming the first image that a text-only model was given in the body's ``field``."""
     if route.accepts_images:
         return
