@@ -36,6 +36,7 @@ from modelyard.gateway.adapters.openai import OpenAIAdapter
 from modelyard.gateway.adapters.sgp import SgpAdapter
 from modelyard.gateway.adapters.wire import WireRequest
 from modelyard.gateway.balancer import Balancer, Lease
+from modelyard.gateway.batches import batches, joined
 from modelyard.gateway.chat_templates import TemplateProcess
 from modelyard.gateway.conversation import Adapters, begin
 from modelyard.gateway.folding import fold_chat, fold_completion
@@ -43,6 +44,7 @@ from modelyard.gateway.looking import SecondLook
 from modelyard.gateway.metering import Call
 from modelyard.gateway.ports import RouteSource, UsageSink, Waker
 from modelyard.gateway.resolving import paying_account, resolve
+from modelyard.gateway.together import together
 from modelyard.gateway.tokens import TokenCounter
 from modelyard.gateway.upstream import Answer, Lost, Upstream
 from modelyard.settings import GatewaySettings
@@ -163,8 +165,8 @@ class Gateway:
     async def embed(self, call: Call, request: EmbeddingRequest) -> EmbeddingResult:
         adapter = self._adapter(call.route)
         call.request = request
-        wire = adapter.encode_embedding(request, call.route)
-        result = adapter.decode_embedding(request, await self._whole(call, wire, adapter))
+        parts = batches(request, adapter.most_texts(call.route))
+        result = joined(await together(lambda part: self._embed(call, part, adapter), parts))
         call.count(result.tokens_used, 0)
         return result
 
@@ -228,6 +230,10 @@ class Gateway:
         finally:
             lease.release()
 
+    async def _embed(self, call: Call, request: EmbeddingRequest, adapter: Adapters) -> EmbeddingResult:
+        wire = adapter.encode_embedding(request, call.route)
+        return adapter.decode_embedding(request, await self._whole(call, wire, adapter))
+
     async def _complete_one(self, call: Call, request: CompletionRequest, adapter: Adapters) -> CompletionResult:
         streamed, body = await self._whole_text(call, request, adapter)
         if streamed:
@@ -236,12 +242,7 @@ class Gateway:
 
     async def _complete_each(self, call: Call, request: CompletionRequest, adapter: Adapters) -> CompletionResult:
         parts = [msgspec.structs.replace(request, prompts=[prompt]) for prompt in request.prompts]
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._complete_one(call, part, adapter)) for part in parts]
-        except* ModelyardError as errors:
-            raise _first(errors) from errors
-        results = [task.result() for task in tasks]
+        results = await together(lambda part: self._complete_one(call, part, adapter), parts)
         whole = CompletionResult(
             [pair for result in results for pair in result.completions],
             results[-1].finish_reason,
@@ -370,8 +371,3 @@ def _count_completion(call: Call, result: CompletionResult) -> None:
 def _sum(counts: Iterable[int | None]) -> int | None:
     known = list(counts)
     return None if None in known else sum(count or 0 for count in known)
-
-
-def _first(errors: "BaseExceptionGroup[ModelyardError]") -> ModelyardError:
-    error = errors.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

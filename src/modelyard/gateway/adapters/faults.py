@@ -4,6 +4,7 @@ Shapes: OpenAI, vLLM and llama.cpp answer ``{"error": {"message", "type", …}}`
 ``{"detail": …}``, older vLLM ``{"message": …}``.
 """
 
+import re
 from typing import Any
 
 import msgspec
@@ -12,6 +13,8 @@ from modelyard.domain.history import CONTEXT_LENGTH_EXCEEDED
 from modelyard.errors import FieldError, InvalidRequest, ModelyardError, Unavailable, UpstreamError, UpstreamTimeout
 
 _MAX_TEXT = 2000
+_HTML = re.compile(r"\s*(<!doctype html|<html|<head|<body)", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^>]*>\s*(.*?)\s*</title>", re.IGNORECASE | re.DOTALL)
 
 _CONTEXT_WORDS = ("exceed_context_size", "context_length_exceeded", "maximum context length", "context size")
 """How llama.cpp (a type), OpenAI (a code) and vLLM (in its message) say that a prompt is too long."""
@@ -21,7 +24,7 @@ def decode_error(status: int, body: bytes) -> ModelyardError:
     """The error behind a worker's answer of ``status``, in its own words. A chat template that raises refuses the
     conversation; llama.cpp calls that an error of the server's."""
     fault = _fault(body)
-    text = _message(fault) or _plain(body) or "no explanation"
+    text = explanation(body)
     if status in (400, 413, 422, 501) or "jinja exception" in text.lower():
         return _refused(fault, text)
     if status in (429, 503):
@@ -40,6 +43,23 @@ def stream_error(payload: bytes) -> ModelyardError:
     inner = fault.get("error", fault) if isinstance(fault, dict) else fault
     status = inner.get("code") if isinstance(inner, dict) else None
     return decode_error(status if isinstance(status, int) and 400 <= status < 600 else 500, payload)
+
+
+def explanation(body: bytes) -> str:
+    """What an error's body says in words, whichever shape it has; of a web page only its title."""
+    text = _message(_fault(body))
+    if text is None and (page := _page(body)):
+        return page
+    return text or _plain(body) or "no explanation"
+
+
+def _page(body: bytes) -> str | None:
+    """Proxies and load balancers in between answer HTML, which nobody wants to read in a JSON error."""
+    start = body[:_MAX_TEXT].decode("utf-8", "replace")
+    if _HTML.match(start) is None:
+        return None
+    title = _TITLE.search(start)
+    return f"a web page, titled '{' '.join(title[1].split())}'" if title else "a web page"
 
 
 def _fault(body: bytes) -> Any:

@@ -78,6 +78,9 @@ class OpenAIAdapter:
             body.logprobs = max(1, request.top_logprobs or 0)
         return WireRequest("/v1/completions", _with_bindings(body, request))
 
+    def most_texts(self, route: Route) -> int | None:
+        return None
+
     def encode_embedding(self, request: EmbeddingRequest, route: Route) -> WireRequest:
         return WireRequest("/v1/embeddings", _with_bindings(wire.EmbeddingBody(request.texts), request))
 

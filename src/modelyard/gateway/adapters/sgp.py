@@ -70,6 +70,9 @@ class SgpAdapter:
     def encode_completion(self, request: CompletionRequest, route: Route) -> WireRequest:
         return _text(request, route)
 
+    def most_texts(self, route: Route) -> int | None:
+        return None
+
     def encode_embedding(self, request: EmbeddingRequest, route: Route) -> WireRequest:
         return WireRequest(route.predict_route, _encode(request))
 
