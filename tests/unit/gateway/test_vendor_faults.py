@@ -13,6 +13,7 @@ from modelyard.http.errors import headers_of, status_of
     ("fault", "status", "code"),
     [
         (Fault.REFUSED, 422, "refused_by_vendor"),
+        (Fault.FILTERED, 422, "content_filtered"),
         (Fault.TOO_LONG, 422, CONTEXT_LENGTH_EXCEEDED),
         (Fault.CREDENTIALS, 502, "vendor_credentials_invalid"),
         (Fault.UNPAID, 502, "vendor_unpaid"),
@@ -40,6 +41,7 @@ def test_a_rate_limit_says_when_to_come_back() -> None:
     error = vendor_error(by_status(429), "Acme", "slow down")
     assert isinstance(error, RateLimited)
     assert int(headers_of(error)["retry-after"]) >= 1
+    assert headers_of(vendor_error(Fault.BUSY, "Acme", "slow down", retry_after=34))["retry-after"] == "34"
 
 
 @pytest.mark.parametrize(

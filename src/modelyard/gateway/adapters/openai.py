@@ -23,7 +23,7 @@ from modelyard.domain.routes import Route
 from modelyard.errors import ModelyardError, UpstreamError
 from modelyard.gateway.adapters import openai_wire as wire
 from modelyard.gateway.adapters.faults import decode_error, stream_error
-from modelyard.gateway.adapters.streams import ChunkStream
+from modelyard.gateway.adapters.streams import ChunkStream, Counts
 from modelyard.gateway.adapters.wire import WireRequest, bindings_of, decoded, unsupported, wants_logprobs
 
 _encode = msgspec.json.Encoder().encode
@@ -170,8 +170,8 @@ class OpenAIStream(ChunkStream):
         if choice.finish_reason is not None:
             self._finish_reason = choice.finish_reason
 
-    def _tokens(self) -> tuple[int | None, int | None]:
-        return self._usage.prompt_tokens, self._usage.completion_tokens
+    def _tokens(self) -> Counts:
+        return Counts(self._usage.prompt_tokens, self._usage.completion_tokens)
 
 
 def _sampling(request: TextRequest) -> wire.TextBody:

@@ -25,7 +25,7 @@ from modelyard.domain.inference import (
 from modelyard.domain.routes import Route
 from modelyard.errors import ModelyardError, UpstreamError
 from modelyard.gateway.adapters.faults import decode_error, stream_error
-from modelyard.gateway.adapters.streams import ChunkStream
+from modelyard.gateway.adapters.streams import ChunkStream, Counts
 from modelyard.gateway.adapters.wire import WireRequest, decoded, wants_logprobs
 
 _encode = msgspec.json.Encoder().encode
@@ -129,8 +129,8 @@ class SgpStream(ChunkStream):
         if self._finish_reason is not None and None not in self._counts:
             self._finish(chunks)
 
-    def _tokens(self) -> tuple[int | None, int | None]:
-        return self._counts
+    def _tokens(self) -> Counts:
+        return Counts(*self._counts)
 
 
 def _text(request: TextRequest, route: Route) -> WireRequest:

@@ -1,11 +1,23 @@
 """What all streams of chunks have in common: events in, chunks out, and exactly one last chunk."""
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 from modelyard.domain.inference import Chunk
-from modelyard.errors import UpstreamError
+from modelyard.errors import ModelyardError, UpstreamError
 from modelyard.gateway.adapters.events import EventParser
 from modelyard.gateway.adapters.faults import stream_error
+
+
+class Counts(NamedTuple):
+    """Tokens, as far as the server told."""
+
+    prompt: int | None = None
+    response: int | None = None
+    cached: int | None = None
+    """Of the prompt's: read from a cache."""
+    reasoning: int | None = None
+    """Of the response's: spent on reasoning."""
 
 
 class ChunkStream(ABC):
@@ -42,18 +54,23 @@ class ChunkStream(ABC):
         if payload == b"[DONE]":
             self._finish(chunks)
         elif name == b"error":
-            raise stream_error(payload)
+            raise self._error(payload)
         else:
             self._read(payload, chunks)
 
     def _finish(self, chunks: list[Chunk]) -> None:
         self._done = True
-        chunks.append(Chunk("", None, self._finish_reason or "stop", *self._tokens()))
+        prompt, response, cached, reasoning = self._tokens()
+        reason = self._finish_reason or "stop"
+        chunks.append(Chunk("", None, reason, prompt, response, cached_tokens=cached, reasoning_tokens=reasoning))
+
+    def _error(self, payload: bytes) -> ModelyardError:
+        """What an event named ``error`` means."""
+        return stream_error(payload)
 
     @abstractmethod
     def _read(self, payload: bytes, chunks: list[Chunk]) -> None:
         """Read one event: append its pieces, keep its finish reason and counts."""
 
     @abstractmethod
-    def _tokens(self) -> tuple[int | None, int | None]:
-        """Tokens of the prompt and of the answer, as far as the worker told."""
+    def _tokens(self) -> Counts: ...

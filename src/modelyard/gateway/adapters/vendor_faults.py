@@ -26,6 +26,7 @@ class Fault(Enum):
     """What went wrong at the vendor."""
 
     REFUSED = auto()  # something in the request; the vendor's words say what
+    FILTERED = auto()  # by a content filter, before there was an answer
     TOO_LONG = auto()  # the input does not fit the model's context window
     CREDENTIALS = auto()  # missing, unknown, expired, or without the right
     UNPAID = auto()  # no credit, or a budget at the vendor is spent
@@ -36,9 +37,16 @@ class Fault(Enum):
     FAILED = auto()
 
 
-def vendor_error(fault: Fault, vendor: str, text: str, *, field: str | None = None) -> ModelyardError:
-    """The error for ``fault``, in ``vendor``'s own words ``text``; ``field`` is the request's, where one is known."""
+def vendor_error(
+    fault: Fault, vendor: str, text: str, *, field: str | None = None, retry_after: float | None = None
+) -> ModelyardError:
+    """The error for ``fault``, in ``vendor``'s own words ``text``; ``field`` is the request's, where one is known.
+    ``retry_after`` are the seconds that the body tells, where it does."""
+    again = 1.0 if retry_after is None else retry_after
     match fault:
+        case Fault.FILTERED:
+            filtered = FieldError(("body",), f"{vendor}'s content filter refused this: {text}", "content_filtered")
+            return InvalidRequest([filtered], code="content_filtered")
         case Fault.TOO_LONG:
             code = CONTEXT_LENGTH_EXCEEDED
             return InvalidRequest([FieldError(("body",), f"{vendor}: {text}", code)], code=code)
@@ -55,9 +63,11 @@ def vendor_error(fault: Fault, vendor: str, text: str, *, field: str | None = No
         case Fault.UNKNOWN_MODEL:
             return UpstreamError(f"{vendor}: {text}", code="vendor_model_unknown", hint=_CHECK_NAME)
         case Fault.RATE_LIMITED:
-            return RateLimited(f"{vendor} limits the rate of calls: {text}", code="vendor_rate_limited")
+            return RateLimited(
+                f"{vendor} limits the rate of calls: {text}", code="vendor_rate_limited", retry_after=again
+            )
         case Fault.BUSY:
-            return Unavailable(f"{vendor} cannot take the call now: {text}", code="vendor_busy")
+            return Unavailable(f"{vendor} cannot take the call now: {text}", code="vendor_busy", retry_after=again)
         case Fault.SLOW:
             return UpstreamTimeout(f"{vendor} gave up: {text}")
         case Fault.FAILED:
