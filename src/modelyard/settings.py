@@ -116,8 +116,75 @@ class SecuritySettings(Group):
     Not set: yes while the server listens on loopback only."""
     key_cache_seconds: Annotated[float, Field(gt=0, le=2)] = 1
     """How long a verified key is believed before it is looked up again: the time a revocation takes."""
+    secret_key: SecretStr | None = None
+    """Key that stored secrets are encrypted with: 32 random bytes in base64. Several, separated by commas, rotate: the
+    first one encrypts. Not set: the one in ``<data_dir>/secret.key``, which is made at first use."""
     max_workers_per_deployment: Count = 64
     """The highest max_workers a deployment may ask for."""
+
+
+class VendorSettings(Group):
+    """Access to one vendor of models. Accounts may bring their own (``/v4/vendor-credentials``)."""
+
+    api_key: SecretStr | None = None
+    """The vendor's key; several, separated by commas, take turns."""
+    base_url: str | None = None
+    """Another address than the vendor's own."""
+    first_byte_seconds: Seconds = 120
+    """Time-out from a request sent to the first byte of the vendor's answer."""
+    total_seconds: Seconds = 900
+    """Time-out for a whole call of the vendor, streams included."""
+
+
+class OtherSettings(VendorSettings):
+    base_url: str | None = None
+    """Any OpenAI-compatible address, as in https://models.example.com/v1."""
+    models: str = ""
+    """Names of its models, separated by commas, as in ``llama-70b, bge-m3=EMBEDDING``; chat models where no type is
+    given."""
+
+
+class LLMEngineSettings(OtherSettings):
+    base_url: str | None = None
+    """The address of an LLM Engine with OpenAI-compatible routes."""
+
+
+class VertexSettings(VendorSettings):
+    project: str | None = None
+    """The Google Cloud project that is called."""
+    location: str = "us-central1"
+    """The region that is called, or ``global``."""
+    credentials_file: Path | None = None
+    """A service account's key file (JSON). Not set: Google's application default credentials, where ``project`` is."""
+
+
+class BedrockSettings(VendorSettings):
+    region: str | None = None
+    """The AWS region that is called."""
+    access_key_id: SecretStr | None = None
+    """An AWS access key; needs ``secret_access_key``."""
+    secret_access_key: SecretStr | None = None
+    """Its secret."""
+    session_token: SecretStr | None = None
+    """For temporary access keys."""
+    bearer_token: SecretStr | None = None
+    """A Bedrock API key, instead of an access key."""
+
+
+class VendorsSettings(Group):
+    openai: VendorSettings = VendorSettings()
+    anthropic: VendorSettings = VendorSettings()
+    cohere: VendorSettings = VendorSettings()
+    google: VendorSettings = VendorSettings()
+    fireworks_ai: VendorSettings = VendorSettings()
+    vertex_ai: VertexSettings = VertexSettings()
+    bedrock: BedrockSettings = BedrockSettings()
+    llmengine: LLMEngineSettings = LLMEngineSettings()
+    other: OtherSettings = OtherSettings()
+    ca_file: Path | None = None
+    """Further certificate authorities (PEM) that vendors' certificates may be signed by."""
+    retries: Annotated[int, Field(ge=0, le=2)] = 2
+    """Further tries of a vendor that fails before the first byte of its answer."""
 
 
 class UsageSettings(Group):
@@ -170,6 +237,7 @@ class Settings(BaseSettings):
     catalog: CatalogSettings = CatalogSettings()
     weights: WeightsSettings = WeightsSettings()
     security: SecuritySettings = SecuritySettings()
+    vendors: VendorsSettings = VendorsSettings()
     usage: UsageSettings = UsageSettings()
     logging: LoggingSettings = LoggingSettings()
 

@@ -8,7 +8,17 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from modelyard.errors import MethodNotAllowed
-from modelyard.http.api import accounts, deployments, models, problems, revisions, system, templates, usage
+from modelyard.http.api import (
+    accounts,
+    deployments,
+    models,
+    problems,
+    revisions,
+    system,
+    templates,
+    usage,
+    vendor_credentials,
+)
 from modelyard.http.boundary import Boundary
 from modelyard.http.guard import Guard
 from modelyard.http.openapi import document
@@ -59,6 +69,7 @@ def _control(parts: Parts) -> FastAPI:
         deployments.by_id,
         usage.router,
         accounts.keys,
+        vendor_credentials.router,
     ):
         app.include_router(router)
     app.include_router(accounts.people)

@@ -16,13 +16,19 @@ from modelyard.control.models import Models
 from modelyard.control.revisions import Revisions
 from modelyard.control.statistics import Statistics
 from modelyard.control.templates import Templates
+from modelyard.control.vault import Vault
+from modelyard.control.vendor_credentials import VendorCredentials
 from modelyard.domain.cards import EngineCard
 from modelyard.launchers.base import Launcher
 from modelyard.settings import Settings
-from modelyard.store import Store
+from modelyard.store import Store, Transaction
 
 Check = Callable[[], Awaitable[str | None]]
 """Why the server is not ready to serve, or None."""
+
+
+async def _nothing(_: Transaction) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class Parts:
     reconciler: Settling
     cards: Mapping[str, EngineCard]
     """Engine cards by engine."""
+    vendors_changed: Callable[[Transaction], Awaitable[None]] = _nothing
+    """Called in the transaction in which an account's access to a vendor comes or goes."""
     hot_routes: Sequence[Route] = ()
     """The inference calls, which do not pass through the control API."""
     hot_openapi: Mapping[str, object] | None = None
@@ -69,6 +77,14 @@ class Parts:
     @cached_property
     def api_keys(self) -> ApiKeys:
         return ApiKeys(self.store, self.clock, self.keys.forget_key)
+
+    @cached_property
+    def vault(self) -> Vault:
+        return Vault.open(self.settings)
+
+    @cached_property
+    def vendor_credentials(self) -> VendorCredentials:
+        return VendorCredentials(self.store, self.clock, self.vault, self.vendors_changed)
 
     @cached_property
     def statistics(self) -> Statistics:

@@ -20,6 +20,7 @@ from modelyard.store.revisions import Revisions
 from modelyard.store.session import Session
 from modelyard.store.templates import Templates
 from modelyard.store.usage import Usage
+from modelyard.store.vendor_credentials import VendorCredentials
 
 
 class Transaction:
@@ -32,6 +33,7 @@ class Transaction:
         self.deployments = Deployments(session)
         self.revisions = Revisions(session)
         self.usage = Usage(session)
+        self.vendor_credentials = VendorCredentials(session)
         self.idempotency = Idempotency(session)
 
 

@@ -84,6 +84,20 @@ keys = Table(
     Column("revoked_at", Instant),
 )
 
+vendor_credentials = Table(
+    "vendor_credentials",
+    metadata,
+    *_owned(),
+    Column("vendor", Name, nullable=False),
+    # encrypted by control.vault
+    Column("sealed", Prose, nullable=False),
+    Column("masked", Name, nullable=False),
+    Column("base_url", Name),
+    Column("parameters", Json, nullable=False),
+    UniqueConstraint("account_id", "name"),
+    Index("ix_vendor_credentials_page", "account_id", "created_at", "id"),
+)
+
 templates = Table(
     "templates",
     metadata,
