@@ -127,8 +127,7 @@ class Models:
     async def _completed(self, tx: Transaction, model: Model) -> Model:
         """``model`` with its vendor filled in, once everything about it is found to fit."""
         model = _with_vendor(model)
-        if model.model_group_id is not None:
-            raise InvalidRequest.at("body", "model_group_id", msg="there is no such model group; leave it out")
+        await _check_group(tx, model)
         template = await _template_of(tx, model)
         if template.model_type != model.model_type:
             raise InvalidRequest.at(
@@ -168,6 +167,25 @@ async def _template_of(tx: Transaction, model: Model) -> Template:
     except NotFound as error:
         msg = "there is no such template in the model's account, nor a built-in one; GET /v4/model-templates lists them"
         raise InvalidRequest.at("body", "model_template_id", msg=msg, code="template_not_found") from error
+
+
+async def _check_group(tx: Transaction, model: Model) -> None:
+    """Raise where the group that ``model`` names is none of its account's, or is one of models of another base."""
+    if model.model_group_id is None:
+        return
+    try:
+        group = await tx.groups.hold(model.model_group_id, model.account_id)
+    except NotFound as error:
+        msg = "there is no such model group in the model's account; GET /v4/model-groups lists them"
+        raise InvalidRequest.at("body", "model_group_id", msg=msg, code="model_group_not_found") from error
+    others = await tx.models.bases_in_group(group.id, besides=model.id) - {model.base_model_id}
+    if others:
+        base, own = (f"'{each}'" if each else "none" for each in (min(others, key=str), model.base_model_id))
+        raise Conflict(
+            f"The models of the group '{group.name}' have the base_model_id {base}, and this one has {own}.",
+            code="base_model_mismatch",
+            hint="A group holds models of one base model: give the model that base_model_id, or choose another group.",
+        )
 
 
 def _visible(scope: Scope, deployments: Sequence[Deployment]) -> list[Deployment]:

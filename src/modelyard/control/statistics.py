@@ -26,6 +26,14 @@ class Statistics:
             sums = await tx.usage.sums(starts, end, deployment_id=deployment.id, accounts=accounts)
         return fold(starts, sums)
 
+    async def of_group(self, scope: Scope, group_id: str, start: datetime, end: datetime, chunks: int) -> list[Slice]:
+        """As `of_model`, over all models that are in the group now, as far as its own account called them."""
+        starts = slice_starts(start, end, chunks)
+        async with self._store.read() as tx:
+            group = await tx.groups.get(group_id, scope.readable)
+            sums = await tx.usage.sums(starts, end, model_group_id=group.id, accounts=(group.account_id,))
+        return fold(starts, sums)
+
     async def of_model(self, scope: Scope, name: str, start: datetime, end: datetime, chunks: int) -> list[Slice]:
         """As `of_deployment`, over every deployment of the models of that name (or id): the calls that the caller's
         accounts made. A model that was deleted still has its past."""

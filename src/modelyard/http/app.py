@@ -11,6 +11,7 @@ from modelyard.errors import MethodNotAllowed
 from modelyard.http.api import (
     accounts,
     deployments,
+    groups,
     models,
     problems,
     revisions,
@@ -66,6 +67,7 @@ def _control(parts: Parts) -> FastAPI:
         deployments.router,
         revisions.router,
         models.router,
+        groups.router,
         deployments.by_id,
         usage.router,
         accounts.keys,

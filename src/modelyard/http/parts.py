@@ -11,6 +11,7 @@ from modelyard.clock import Clock
 from modelyard.control.accounts import Accounts
 from modelyard.control.api_keys import ApiKeys
 from modelyard.control.deployments import Deployments, Settling
+from modelyard.control.groups import Groups
 from modelyard.control.keys import Keys
 from modelyard.control.models import Models
 from modelyard.control.revisions import Revisions
@@ -61,6 +62,10 @@ class Parts:
     @cached_property
     def models(self) -> Models:
         return Models(self.store, self.clock, self.cards, self.reconciler.nudge)
+
+    @cached_property
+    def groups(self) -> Groups:
+        return Groups(self.store, self.clock, self.models)
 
     @cached_property
     def deployments(self) -> Deployments:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from modelyard.domain.models import Model
 from modelyard.store import rows
@@ -72,3 +72,15 @@ class Models(Entities[Model]):
     async def count_by_template(self, template_id: str) -> int:
         statement = select(func.count()).select_from(table).where(table.c.model_template_id == template_id)
         return int((await self._session.execute(statement)).scalar_one())
+
+    async def bases_in_group(self, group_id: str, *, besides: str) -> set[str | None]:
+        """The base_model_ids of a group's models, the model ``besides`` left out."""
+        statement = select(table.c.base_model_id).distinct()
+        members = statement.where(table.c.model_group_id == group_id, table.c.id != besides)
+        return {row.base_model_id for row in await self._session.execute(members)}
+
+    async def leave_group(self, group_id: str) -> int:
+        """Take every model out of a group; how many that were."""
+        statement = update(table).where(table.c.model_group_id == group_id)
+        released = statement.values(model_group_id=None, version=table.c.version + 1)
+        return (await self._session.execute(released)).rowcount

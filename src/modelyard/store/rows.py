@@ -7,6 +7,7 @@ from sqlalchemy import Row
 
 from modelyard.domain.accounts import Account, ApiKey, IdentityType
 from modelyard.domain.deployments import Deployment, DeploymentStatus, Event, Observed, Phase, Target, Worker
+from modelyard.domain.groups import ModelGroup
 from modelyard.domain.models import Model, ModelVendor
 from modelyard.domain.parameters import ParameterSchema
 from modelyard.domain.templates import (
@@ -26,7 +27,7 @@ def _plain(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
-def _owned(entity: Template | Model | Deployment) -> Values:
+def _owned(entity: Template | Model | ModelGroup | Deployment) -> Values:
     return {
         "id": entity.id,
         "account_id": entity.account_id,
@@ -99,6 +100,14 @@ def model(row: Row[Any]) -> Model:
     if fields["model_vendor"] is not None:
         fields["model_vendor"] = ModelVendor(fields["model_vendor"])
     return Model(**fields)
+
+
+def group_values(group: ModelGroup) -> Values:
+    return {**_owned(group), "description": group.description}
+
+
+def group(row: Row[Any]) -> ModelGroup:
+    return ModelGroup(**_fields(row))
 
 
 _TARGET_FIELDS = ("min_workers", "max_workers", "per_worker", "revision", "generation", "deleted")

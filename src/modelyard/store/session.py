@@ -129,7 +129,7 @@ class Session:
 
 def not_found(table: Table, id_: str) -> NotFound:
     noun = table.name.removesuffix("s")
-    return NotFound(f"There is no {noun} '{id_}'.", code=f"{noun}_not_found")
+    return NotFound(f"There is no {noun.replace('_', ' ')} '{id_}'.", code=f"{noun}_not_found")
 
 
 def _raise_taken(error: IntegrityError, taken: str) -> None:

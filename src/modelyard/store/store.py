@@ -13,6 +13,7 @@ from modelyard.store.accounts import Accounts
 from modelyard.store.deployments import Deployments
 from modelyard.store.engine import BUSY_SECONDS, READ_ONLY, open_engine
 from modelyard.store.faults import cause_of, translated
+from modelyard.store.groups import Groups
 from modelyard.store.idempotency import Idempotency
 from modelyard.store.models import Models
 from modelyard.store.pulse import Pulse, PulseReader
@@ -29,6 +30,7 @@ class Transaction:
     def __init__(self, session: Session) -> None:
         self.accounts = Accounts(session)
         self.templates = Templates(session)
+        self.groups = Groups(session)
         self.models = Models(session)
         self.deployments = Deployments(session)
         self.revisions = Revisions(session)

@@ -114,6 +114,15 @@ templates = Table(
     Index("ix_templates_page", "account_id", "created_at", "id"),
 )
 
+model_groups = Table(
+    "model_groups",
+    metadata,
+    *_owned(),
+    Column("description", Prose),
+    UniqueConstraint("account_id", "name"),
+    Index("ix_model_groups_page", "account_id", "created_at", "id"),
+)
+
 models = Table(
     "models",
     metadata,

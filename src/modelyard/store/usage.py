@@ -28,6 +28,7 @@ from modelyard.domain.usage import UsageRecord
 from modelyard.store.columns import checked, to_microseconds
 from modelyard.store.faults import translated
 from modelyard.store.session import Session
+from modelyard.store.tables import models
 from modelyard.store.tables import usage as table
 
 
@@ -112,6 +113,7 @@ class Usage:
         *,
         deployment_id: str | None = None,
         model_name: str | None = None,
+        model_group_id: str | None = None,
         accounts: Sequence[str] | None = None,
     ) -> list[tuple[int, int, int]]:
         """``(slice index, prompt tokens, response tokens)`` for every slice with calls in it. Slice i is
@@ -122,6 +124,9 @@ class Usage:
             conditions.append(table.c.deployment_id == deployment_id)
         if model_name is not None:
             conditions.append(table.c.model_name == model_name)
+        if model_group_id is not None:
+            members = select(models.c.name).where(models.c.model_group_id == model_group_id)
+            conditions.append(table.c.model_name.in_(members))
         if accounts is not None:
             conditions.append(table.c.account_id.in_(accounts))
         statement = (

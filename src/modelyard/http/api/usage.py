@@ -1,4 +1,4 @@
-"""Usage statistics of deployments and models."""
+"""Usage statistics of deployments, models and model groups."""
 
 from typing import Annotated
 
@@ -27,3 +27,12 @@ async def of_model(
     """Tokens used by your accounts on every deployment of the models of that name."""
     start, end = convert.moment(query.start_date, "start_date"), convert.moment(query.end_date, "end_date")
     return convert.answer(await parts.statistics.of_model(scope, model_name, start, end, query.chunks))
+
+
+@router.get("/model-groups/{model_group_id}/usage-statistics", responses=problems(404))
+async def of_group(
+    parts: GivenParts, scope: GivenScope, model_group_id: str, query: Annotated[UsageQuery, Query()]
+) -> UsageAnswer:
+    """Tokens that the group's account used on the models that are in it now."""
+    start, end = convert.moment(query.start_date, "start_date"), convert.moment(query.end_date, "end_date")
+    return convert.answer(await parts.statistics.of_group(scope, model_group_id, start, end, query.chunks))

@@ -10,6 +10,7 @@ from modelyard.errors import InvalidRequest
 from modelyard.http.api.schemas import request_schema, response_schema
 from modelyard.http.api.wire import models as wire
 from modelyard.http.api.wire.deployments import DeploymentAnswer
+from modelyard.http.api.wire.groups import ModelGroupAnswer
 
 VIEWS = ("Deployments", "ModelGroup")
 
@@ -53,8 +54,13 @@ def views(asked: list[str]) -> frozenset[str]:
     return names
 
 
-def answer(model: Model, deployment_count: int, deployments: list[DeploymentAnswer] | None = None) -> wire.ModelAnswer:
-    """``deployments``: where that view is asked for."""
+def answer(
+    model: Model,
+    deployment_count: int,
+    deployments: list[DeploymentAnswer] | None = None,
+    group: ModelGroupAnswer | None = None,
+) -> wire.ModelAnswer:
+    """``deployments`` and ``group``: where those views are asked for."""
     return wire.ModelAnswer(
         id=model.id,
         account_id=model.account_id,
@@ -70,5 +76,6 @@ def answer(model: Model, deployment_count: int, deployments: list[DeploymentAnsw
         response_schema=response_schema(model.model_type),
         supports_multi_turn=model.model_type in (ModelType.CHAT_COMPLETION, ModelType.AGENT),
         deployments=deployments,
+        model_group=group,
         **{name: getattr(model, name) for name in (*_TEXTS, *_REFERENCES)},
     )

@@ -17,6 +17,7 @@ from modelyard.http.api.wire.common import (
     Text,
 )
 from modelyard.http.api.wire.deployments import DeploymentAnswer
+from modelyard.http.api.wire.groups import ModelGroupAnswer
 
 Amount = Annotated[int, Field(ge=0, le=MAX_INT)]
 
@@ -82,11 +83,6 @@ class ModelQuery(ListQuery):
     model_type: Choice[ModelType] | None = None
     view: Annotated[list[str], Field(max_length=10, default_factory=list)]
     """``Deployments`` and/or ``ModelGroup``; joined by commas, or repeated."""
-
-
-class ModelGroupAnswer(Owned):
-    name: str
-    description: str | None
 
 
 class ModelAnswer(Owned):
