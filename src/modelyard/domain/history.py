@@ -10,7 +10,9 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from modelyard.domain.inference import Message
+import msgspec
+
+from modelyard.domain.inference import ChatResult, Message, Tool
 from modelyard.errors import FieldError, InvalidRequest
 
 CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
@@ -23,6 +25,8 @@ MESSAGE_TOKENS = 8
 
 IMAGE_TOKENS = 768
 """A common size of one image in tokens (a 672 x 672 image in LLaVA's or Qwen's patches is 576 to 784)."""
+
+_encode = msgspec.json.Encoder().encode
 
 _DIGITS = "0123456789"
 
@@ -75,10 +79,22 @@ def estimate(messages: Sequence[Message]) -> int:
     return text + MESSAGE_TOKENS * (len(messages) + 1) + image_tokens(messages)
 
 
-def surely_fits(messages: Sequence[Message], window: int, max_tokens: int | None) -> bool:
+def tool_tokens(tools: Sequence[Tool] | None) -> int:
+    """Roughly how many tokens the description of ``tools`` has, which chat templates write out as JSON."""
+    return sum(estimate_text(_encode(tool).decode()) for tool in tools) if tools else 0
+
+
+def estimate_answer(result: ChatResult) -> int:
+    """Roughly how many tokens an answer has."""
+    calls = result.message.tool_calls or ()
+    texts = [text for call in calls for text in (call.function.name, call.function.arguments)]
+    return sum(map(estimate_text, (result.message.content, result.reasoning or "", *texts)))
+
+
+def surely_fits(messages: Sequence[Message], window: int, max_tokens: int | None, *, beside: int = 0) -> bool:
     """Whether ``messages`` may be sent uncounted: an upper bound, or else the estimate, stays below the
-    share `EXACT_FROM` of the window."""
-    limit = EXACT_FROM * window - (max_tokens or 0)
+    share `EXACT_FROM` of the window. ``beside``: tokens of the prompt that stand in no message."""
+    limit = EXACT_FROM * window - (max_tokens or 0) - beside
     bound = MESSAGE_TOKENS * (len(messages) + 1)
     for message in messages:
         content = message.content

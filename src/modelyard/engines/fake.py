@@ -14,6 +14,7 @@ import numpy as np
 from modelyard.domain.inference import ChatRequest, Chunk, CompletionRequest, Part, TokenLogprob
 from modelyard.engines.base import Tokens, Vectors, Weights
 from modelyard.engines.parameters import FakeParameters
+from modelyard.engines.refusals import refuse_tools
 from modelyard.errors import EngineError
 
 
@@ -63,6 +64,7 @@ class Fake:
 
     def generate(self, request: ChatRequest | CompletionRequest) -> Iterator[Chunk]:
         """The prompt's words, over and over, ``fake_tokens`` of them, stopped by max_tokens."""
+        refuse_tools(request, "fake")
         prompt = request.prompts[0] if isinstance(request, CompletionRequest) else _last(request)
         asked = (
             "".join(message_text(m.content) + " " for m in request.messages)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from modelyard.domain.inference import ChatRequest, Chunk, CompletionRequest, Part, TokenLogprob, TopLogprob
 from modelyard.engines.base import Weights
 from modelyard.engines.parameters import TransformersParameters
+from modelyard.engines.refusals import refuse_tools
 from modelyard.errors import EngineError, InvalidRequest
 
 
@@ -59,6 +60,7 @@ class Transformers:
         self._model = None
 
     def generate(self, request: ChatRequest | CompletionRequest) -> Iterator[Chunk]:
+        refuse_tools(request, "transformers")
         ids = self._prompt(request)
         room = self._window - len(ids)
         if room < 1:
@@ -141,6 +143,8 @@ class _Generation:
 
         try:
             ids = torch.tensor([self._prompt], device=self._model.device)
+            if isinstance(self._request, ChatRequest) and self._request.seed is not None:
+                torch.manual_seed(self._request.seed)  # one text at a time: nobody else draws from it
             with torch.inference_mode():
                 self._model.generate(
                     ids,

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 
 import msgspec
 
-from modelyard.domain.history import CONTEXT_LENGTH_EXCEEDED, Trimmed, surely_fits, trim, turns
+from modelyard.domain.history import CONTEXT_LENGTH_EXCEEDED, Trimmed, surely_fits, tool_tokens, trim, turns
 from modelyard.domain.inference import ChatRequest, TextRequest
 from modelyard.domain.routes import Endpoint
 from modelyard.errors import InvalidRequest
@@ -109,7 +109,7 @@ def begin(counter: TokenCounter, call: Call, request: TextRequest, adapter: Adap
     counted = (
         window is not None
         and isinstance(request, ChatRequest)
-        and not surely_fits(request.messages, window, request.max_tokens)
+        and not surely_fits(request.messages, window, request.max_tokens, beside=tool_tokens(request.tools))
     )
     return TextCall(counter, call, request, adapter, counted=counted)
 

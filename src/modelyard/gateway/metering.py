@@ -6,7 +6,7 @@ from types import TracebackType
 
 from modelyard.clock import Clock
 from modelyard.domain.accounts import Caller
-from modelyard.domain.history import estimate, estimate_text
+from modelyard.domain.history import estimate, estimate_text, tool_tokens
 from modelyard.domain.inference import ChatRequest, CompletionRequest, EmbeddingRequest, NativeRequest
 from modelyard.domain.routes import Route
 from modelyard.domain.usage import Outcome, UsageRecord, Verb
@@ -165,7 +165,7 @@ def _outcome(error: BaseException | None) -> tuple[Outcome, str | None]:
 def estimate_request(request: NativeRequest) -> int:
     """Roughly how many tokens a request's input has."""
     if isinstance(request, ChatRequest):
-        return estimate(request.messages)
+        return estimate(request.messages) + tool_tokens(request.tools)
     if isinstance(request, CompletionRequest):
         return sum(map(estimate_text, request.prompts))
     if isinstance(request, EmbeddingRequest):

@@ -14,7 +14,7 @@ import structlog
 
 from modelyard.clock import Clock
 from modelyard.domain.accounts import Caller
-from modelyard.domain.history import estimate_text
+from modelyard.domain.history import estimate_answer, estimate_text
 from modelyard.domain.inference import (
     ChatRequest,
     ChatResult,
@@ -39,7 +39,7 @@ from modelyard.gateway.balancer import Balancer, Lease
 from modelyard.gateway.batches import batches, joined
 from modelyard.gateway.chat_templates import TemplateProcess
 from modelyard.gateway.conversation import Adapters, begin
-from modelyard.gateway.folding import fold_chat, fold_completion
+from modelyard.gateway.folding import as_chunks, fold_chat, fold_completion
 from modelyard.gateway.looking import SecondLook
 from modelyard.gateway.metering import Call
 from modelyard.gateway.ports import RouteSource, UsageSink, Waker
@@ -136,7 +136,7 @@ class Gateway:
         call.request = request
         streamed, body = await self._whole_text(call, request, adapter)
         result = fold_chat(adapter.stream_decoder(request), body) if streamed else adapter.decode_chat(request, body)
-        call.estimated_response = estimate_text(result.message.content) if result.response_tokens is None else 0
+        call.estimated_response = estimate_answer(result) if result.response_tokens is None else 0
         call.count(result.prompt_tokens, result.response_tokens)
         return result
 
@@ -269,11 +269,7 @@ class Gateway:
 
     async def _all_at_once(self, call: Call, request: TextRequest) -> AsyncGenerator[list[Chunk], None]:
         result = await (self.chat(call, request) if isinstance(request, ChatRequest) else self.complete(call, request))
-        text = result.message.content if isinstance(result, ChatResult) else "".join(result.completions[0][1])
-        yield [
-            Chunk(text, result.logprobs),
-            Chunk("", None, result.finish_reason or "stop", result.prompt_tokens, result.response_tokens),
-        ]
+        yield as_chunks(result)
 
     async def _open(self, call: Call, prepare: Prepare, adapter: Adapters) -> tuple[Lease, Answer]:
         """Send what ``prepare`` makes for a worker, trying another one as long as no byte of an answer came.
@@ -357,7 +353,7 @@ def _count_chunks(call: Call, chunks: list[Chunk]) -> None:
     for chunk in chunks:
         if chunk.finish_reason is not None:
             call.count(chunk.prompt_tokens, chunk.response_tokens)
-        elif chunk.text or chunk.reasoning:
+        elif chunk.text or chunk.reasoning or chunk.tool_calls:
             # Engines stream a token at a time.
             call.estimated_response += 1
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from modelyard.domain.history import estimate, image_tokens
+from modelyard.domain.history import estimate, image_tokens, tool_tokens
 from modelyard.domain.inference import ChatRequest, Message
 from modelyard.domain.routes import Endpoint
 from modelyard.errors import UpstreamError
@@ -93,7 +93,7 @@ class TokenCounter:
         that cannot count."""
         tongue = await self.tongue(endpoint)
         if tongue.dialect is Dialect.NONE:
-            return estimate(messages)
+            return estimate(messages) + tool_tokens(request.tools)
         plain = [_plain(message) for message in messages]
         images = image_tokens(messages)
         if tongue.dialect is Dialect.LLAMA_CPP:
@@ -113,9 +113,9 @@ class TokenCounter:
     ) -> str:
         if request.chat_template is not None:
             return await self._render(tongue, request, messages)
-        body: dict[str, Any] = {"messages": messages}
-        if request.chat_template_kwargs is not None:
-            body["chat_template_kwargs"] = request.chat_template_kwargs
+        body: dict[str, Any] = {"messages": messages, "tools": request.tools, "tool_choice": request.tool_choice}
+        body |= {"chat_template_kwargs": request.chat_template_kwargs}
+        body = {name: value for name, value in body.items() if value is not None}
         return decoded(_prompt, await self._post(endpoint, "/apply-template", body)).prompt
 
     async def _render(self, tongue: Tongue, request: ChatRequest, messages: list[dict[str, Any]]) -> str:
@@ -125,6 +125,7 @@ class TokenCounter:
             "eos_token": tongue.eos_token,
             "add_generation_prompt": True,
             **(request.chat_template_kwargs or {}),
+            "tools": None,  # see `OpenAIAdapter.encode_rendered`
             "messages": messages,
         }
         prompt = await self._templates.render(request.chat_template, variables)
@@ -177,7 +178,11 @@ def _length(tokens: _Tokens) -> int:
 
 
 def _template_settings(request: ChatRequest) -> dict[str, Any]:
-    settings = {"chat_template": request.chat_template, "chat_template_kwargs": request.chat_template_kwargs}
+    settings = {
+        "chat_template": request.chat_template,
+        "chat_template_kwargs": request.chat_template_kwargs,
+        "tools": request.tools,
+    }
     return {name: value for name, value in settings.items() if value is not None}
 
 
@@ -186,4 +191,6 @@ def _plain(message: Message) -> dict[str, Any]:
     content = message.content
     if not isinstance(content, str):
         content = "\n".join(part.text for part in content if part.text is not None)
-    return {"role": message.role, "content": content}
+    calls = {"tool_calls": msgspec.to_builtins(message.tool_calls)} if message.tool_calls else {}
+    answers = {"tool_call_id": message.tool_call_id} if message.tool_call_id is not None else {}
+    return {"role": message.role, "content": content, **calls, **answers}

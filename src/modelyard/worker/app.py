@@ -257,7 +257,10 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, T] | Awaitabl
 
 
 def _error_body(error: ModelyardError) -> bytes:
-    return _encode({"detail": str(error), "code": error.code})
+    body: dict[str, Any] = {"detail": str(error), "code": error.code}
+    if isinstance(error, InvalidRequest):
+        body["errors"] = error.errors
+    return _encode(body)
 
 
 async def _on_error(request: Request, error: Exception) -> Response:

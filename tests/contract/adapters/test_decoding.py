@@ -8,7 +8,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec import UNSET
 
 from modelyard.domain.history import CONTEXT_LENGTH_EXCEEDED
 from modelyard.domain.inference import (
@@ -77,10 +79,15 @@ def test_a_stream_folds_to_the_whole_answer(recording: Recording) -> None:
     else:
         folded = fold_completion(decoder, recording.body, "The sky is")
     whole = recording.whole()
-    assert folded == whole
+    assert _uncached(folded) == _uncached(whole)
     assert whole.finish_reason in ("stop", "length")
     assert whole.prompt_tokens
     assert whole.response_tokens
+
+
+def _uncached(result: ChatResult | CompletionResult) -> ChatResult | CompletionResult:
+    """Recordings were two calls: the second one found more in the server's cache."""
+    return msgspec.structs.replace(result, cached_tokens=UNSET) if isinstance(result, ChatResult) else result
 
 
 @recordings("*.sse")

@@ -174,3 +174,26 @@ def test_embedding_models_have_no_stream(engine_thread: ThreadPoolExecutor) -> N
 def test_nesting_without_end_is_refused(engine_thread: ThreadPoolExecutor) -> None:
     response = fake(ModelType.GENERIC, engine_thread).post("/predict", content=b"[" * 100_000 + b"]" * 100_000)
     assert (response.status_code, response.json()["code"]) == (400, "malformed_request")
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"tools": [{"type": "function", "function": {"name": "look"}}]}, ["body", "tools"]),
+        ({"response_format": {"type": "json_object"}}, ["body", "response_format"]),
+        (
+            {"messages": [{"role": "user", "content": "a"}, {"role": "tool", "content": "b", "tool_call_id": "c"}]},
+            ["body", "messages", 1],
+        ),
+    ],
+)
+def test_an_engine_without_tools_refuses_them_and_says_where(
+    engine_thread: ThreadPoolExecutor, change: dict[str, Any], place: list[str | int]
+) -> None:
+    http = fake(ModelType.CHAT_COMPLETION, engine_thread)
+    body = {"messages": [{"role": "user", "content": "a"}], **change}
+    for path in ("/predict", "/generate_streaming"):
+        response = http.post(path, json=body)
+        assert (response.status_code, response.json()["code"]) == (422, "unsupported_parameter")
+        assert [error["loc"] for error in response.json()["errors"]] == [place]
+        assert "fake engine" in response.json()["detail"]

@@ -16,8 +16,15 @@ _MAX_TEXT = 2000
 _HTML = re.compile(r"\s*(<!doctype html|<html|<head|<body)", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>\s*(.*?)\s*</title>", re.IGNORECASE | re.DOTALL)
 
-_CONTEXT_WORDS = ("exceed_context_size", "context_length_exceeded", "maximum context length", "context size")
-"""How llama.cpp (a type), OpenAI (a code) and vLLM (in its message) say that a prompt is too long."""
+_CONTEXT_WORDS = (
+    "exceed_context_size",
+    "context_length_exceeded",
+    "maximum context length",
+    "context size",
+    "context_overflow",
+)
+"""How llama.cpp (a type), OpenAI (a code), vLLM (in its message) and our own workers (a code) say that a prompt is
+too long."""
 
 
 def decode_error(status: int, body: bytes) -> ModelyardError:
@@ -91,10 +98,23 @@ def _refused(fault: Any, text: str) -> InvalidRequest:
     if any(word in words for word in _CONTEXT_WORDS):
         error = FieldError(("body",), text, CONTEXT_LENGTH_EXCEEDED)
         return InvalidRequest([error], code=CONTEXT_LENGTH_EXCEEDED)
-    detail = fault.get("detail") if isinstance(fault, dict) else None
-    fields = [found for item in detail if (found := _field(item))] if isinstance(detail, list) else []
+    fields = [found for item in _details(fault) if (found := _field(item))]
     whole = FieldError(("body",), f"the model's worker refused this: {text}", "refused_by_worker")
     return InvalidRequest(fields or [whole], code="refused_by_worker")
+
+
+def _details(fault: Any) -> list[Any]:
+    """FastAPI names the fields at fault in ``detail``, our own workers beside their words about them."""
+    if not isinstance(fault, dict):
+        return []
+    if isinstance(detail := fault.get("detail"), list):
+        return detail
+    told = fault.get("errors")
+    return (
+        [item for item in told if isinstance(item, dict) and item.get("loc") != ["body"]]
+        if isinstance(told, list)
+        else []
+    )
 
 
 def _field(item: Any) -> FieldError | None:

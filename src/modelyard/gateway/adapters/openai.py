@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from modelyard.domain.inference import (
     AssistantMessage,
@@ -23,6 +24,7 @@ from modelyard.domain.routes import Route
 from modelyard.errors import ModelyardError, UpstreamError
 from modelyard.gateway.adapters import openai_wire as wire
 from modelyard.gateway.adapters.faults import decode_error, stream_error
+from modelyard.gateway.adapters.openai_tools import add_tools, pieces_of, whole_calls
 from modelyard.gateway.adapters.streams import ChunkStream, Counts
 from modelyard.gateway.adapters.wire import WireRequest, bindings_of, decoded, unsupported, wants_logprobs
 
@@ -34,8 +36,11 @@ _rerank_answer = msgspec.json.Decoder(wire.RerankAnswer)
 
 _WITH_USAGE = wire.StreamOptions(include_usage=True)
 
-_OURS = frozenset(wire.TextBody.__struct_fields__) | {"model", "input", "n", "query", "documents", "encoding_format"}
-"""Fields that a template's own request parameters may not set: they have a place of their own in a request."""
+_OURS = (frozenset(wire.TextBody.__struct_fields__) - {"seed"}) | {
+    *("model", "input", "n", "query", "documents", "encoding_format"),
+}
+"""Fields that a template's own request parameters may not set: they have a place of their own in a request. (A
+seed has one in few of them.)"""
 
 
 class OpenAIAdapter:
@@ -50,6 +55,7 @@ class OpenAIAdapter:
         body.reasoning_effort = request.reasoning_effort
         body.chat_template = request.chat_template
         body.chat_template_kwargs = request.chat_template_kwargs
+        add_tools(body, request)
         if wants_logprobs(request):
             body.logprobs = True
             body.top_logprobs = max(1, request.top_logprobs or 0)
@@ -59,6 +65,9 @@ class OpenAIAdapter:
         """A chat whose template was applied here already: the server only completes ``prompt``."""
         if request.reasoning_effort is not None:
             raise unsupported("reasoning_effort", "a chat_template of the call's own decides how the model reasons")
+        for name in ("tools", "response_format"):
+            if getattr(request, name) is not None:
+                raise unsupported(name, "does not go together with a chat_template of the call's own")
         return self._completion(request, prompt)
 
     def encode_completion(self, request: CompletionRequest, route: Route) -> WireRequest:
@@ -94,13 +103,16 @@ class OpenAIAdapter:
         choice = _only_choice(answer)
         usage = answer.usage or wire.Usage()
         message = choice.message or wire.AnswerMessage(content=choice.text)
+        calls = whole_calls(message.tool_calls)
         return ChatResult(
-            AssistantMessage(message.content or ""),
+            AssistantMessage(message.text, tool_calls=calls or UNSET),
             choice.finish_reason,
             usage.prompt_tokens,
             usage.completion_tokens,
             wire.token_logprobs(choice.logprobs, request.top_logprobs or 0) if choice.logprobs else None,
             message.reasoning_content or message.reasoning,
+            _known(usage.cached_tokens),
+            _known(usage.reasoning_tokens),
         )
 
     def decode_completion(self, request: CompletionRequest, body: bytes) -> CompletionResult:
@@ -162,16 +174,18 @@ class OpenAIStream(ChunkStream):
 
     def _choose(self, choice: wire.Choice, chunks: list[Chunk]) -> None:
         delta = choice.delta
-        text = (delta.content if delta is not None else choice.text) or ""
+        text = (delta.text if delta is not None else choice.text) or ""
         reasoning = (delta.reasoning_content or delta.reasoning or "") if delta is not None else ""
         logprobs = wire.token_logprobs(choice.logprobs, self._top) if choice.logprobs is not None else None
-        if text or logprobs or reasoning:
-            chunks.append(Chunk(text, logprobs, reasoning=reasoning))
+        calls = pieces_of(delta.tool_calls) if delta is not None else None
+        if text or logprobs or reasoning or calls:
+            chunks.append(Chunk(text, logprobs, reasoning=reasoning, tool_calls=calls))
         if choice.finish_reason is not None:
             self._finish_reason = choice.finish_reason
 
     def _tokens(self) -> Counts:
-        return Counts(self._usage.prompt_tokens, self._usage.completion_tokens)
+        usage = self._usage
+        return Counts(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens)
 
 
 def _sampling(request: TextRequest) -> wire.TextBody:
@@ -187,6 +201,7 @@ def _sampling(request: TextRequest) -> wire.TextBody:
         stop=request.stop_sequences or None,
         frequency_penalty=request.frequency_penalty,
         presence_penalty=request.presence_penalty,
+        seed=request.seed if isinstance(request, ChatRequest) else None,
         stream=stream,
         stream_options=_WITH_USAGE if stream else None,
     )
@@ -211,7 +226,7 @@ def _messages(messages: list[Message]) -> list[Any]:
 def _message(message: Message) -> Any:
     if isinstance(message.content, str):
         return message
-    return {"role": message.role, "content": [_part(part) for part in message.content]}
+    return {**msgspec.to_builtins(message), "content": [_part(part) for part in message.content]}
 
 
 def _part(part: Part) -> dict[str, Any]:
@@ -227,6 +242,10 @@ def _part(part: Part) -> dict[str, Any]:
     if detail is not None:
         url["detail"] = detail
     return {"type": "image_url", "image_url": url}
+
+
+def _known(count: int | None) -> int | UnsetType:
+    return UNSET if count is None else count
 
 
 def _only_choice(answer: wire.TextAnswer) -> wire.Choice:

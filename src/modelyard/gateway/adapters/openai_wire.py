@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from modelyard.domain.inference import TokenLogprob, TopLogprob
+from modelyard.domain.inference import ResponseFormat, TokenLogprob, TopLogprob
 
 
 class StreamOptions(Struct, frozen=True):
@@ -33,20 +33,63 @@ class TextBody(Struct, kw_only=True, omit_defaults=True):
     reasoning_effort: str | None = None
     chat_template: str | None = None
     chat_template_kwargs: dict[str, Any] | None = None
+    tools: list[Any] | None = None
+    tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    seed: int | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
+
+
+class PromptDetails(Struct):
+    cached_tokens: int | None = None
+
+
+class CompletionDetails(Struct):
+    reasoning_tokens: int | None = None
 
 
 class Usage(Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     total_tokens: int | None = None
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
+
+    @property
+    def cached_tokens(self) -> int | None:
+        return self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
+
+    @property
+    def reasoning_tokens(self) -> int | None:
+        return self.completion_tokens_details.reasoning_tokens if self.completion_tokens_details else None
+
+
+class Function(Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class Call(Struct):
+    """A tool call, or a piece of one: pieces of the same ``index`` belong together."""
+
+    index: int | None = None
+    id: str | None = None
+    function: Function | None = None
 
 
 class AnswerMessage(Struct):
     content: str | None = None
+    refusal: str | None = None
     reasoning_content: str | None = None  # llama.cpp, vLLM up to 0.11
     reasoning: str | None = None  # vLLM from 0.12
+    tool_calls: list[Call] | None = None
+
+    @property
+    def text(self) -> str:
+        """What was said; OpenAI puts words of refusal in a field of their own."""
+        return self.content or self.refusal or ""
 
 
 class Logprobs(Struct):

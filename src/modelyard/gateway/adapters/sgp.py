@@ -21,6 +21,8 @@ from modelyard.domain.inference import (
     RerankingResult,
     TextRequest,
     TokenLogprob,
+    ToolCall,
+    ToolCallPiece,
 )
 from modelyard.domain.routes import Route
 from modelyard.errors import ModelyardError, UpstreamError
@@ -43,7 +45,8 @@ _embeddings = msgspec.json.Decoder(_Embeddings)
 
 
 class _Piece(Struct):
-    content: str = ""
+    content: str | None = None
+    tool_calls: list[ToolCall] | None = None
 
 
 class _Event(Struct):
@@ -55,6 +58,9 @@ class _Event(Struct):
     prompt_tokens: int | None = None
     response_tokens: int | None = None
     reasoning: str | None = None
+    tool_calls: list[ToolCallPiece] | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
     error: Any = None
 
 
@@ -104,33 +110,46 @@ class SgpAdapter:
         return decode_error(status, body)
 
 
+_NOTHING = Counts()
+
+
 class SgpStream(ChunkStream):
     """The last chunk goes out once finish reason and counts are there."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_calls", "_counts")
 
     def __init__(self) -> None:
         super().__init__()
-        self._counts: tuple[int | None, int | None] = (None, None)
+        self._counts = Counts()
+        self._calls = 0
 
     def _read(self, payload: bytes, chunks: list[Chunk]) -> None:
         event = decoded(_event, payload)
         if event.error is not None:
             raise stream_error(payload)
         text = _piece(event)
-        if text or event.logprobs or event.reasoning:
-            chunks.append(Chunk(text, event.logprobs, reasoning=event.reasoning or ""))
+        calls = event.tool_calls or self._whole_calls(event.message)
+        if text or event.logprobs or event.reasoning or calls:
+            chunks.append(Chunk(text, event.logprobs, reasoning=event.reasoning or "", tool_calls=calls))
         self._finish_reason = event.finish_reason or self._finish_reason
-        prompt, response = self._counts
-        self._counts = (
-            prompt if event.prompt_tokens is None else event.prompt_tokens,
-            response if event.response_tokens is None else event.response_tokens,
-        )
-        if self._finish_reason is not None and None not in self._counts:
+        told = Counts(event.prompt_tokens, event.response_tokens, event.cached_tokens, event.reasoning_tokens)
+        if told != _NOTHING:
+            self._counts = Counts(*(old if new is None else new for old, new in zip(self._counts, told, strict=True)))
+        if self._finish_reason is not None and None not in self._counts[:2]:
             self._finish(chunks)
 
     def _tokens(self) -> Counts:
-        return Counts(*self._counts)
+        return self._counts
+
+    def _whole_calls(self, message: _Piece | None) -> list[ToolCallPiece] | None:
+        """The calls in a native result, which come whole."""
+        if message is None or not message.tool_calls:
+            return None
+        first, self._calls = self._calls, self._calls + len(message.tool_calls)
+        return [
+            ToolCallPiece(first + place, call.id, call.function.name, call.function.arguments)
+            for place, call in enumerate(message.tool_calls)
+        ]
 
 
 def _text(request: TextRequest, route: Route) -> WireRequest:
@@ -143,7 +162,7 @@ def _piece(event: _Event) -> str:
     if event.text is not None:
         return event.text
     if event.message is not None:
-        return event.message.content
+        return event.message.content or ""
     if event.completions:
         return "".join(event.completions[0][1])
     return ""
