@@ -19,6 +19,7 @@ from modelyard.domain.inference import (
     TextRequest,
 )
 from modelyard.domain.routes import Route
+from modelyard.domain.vendors import VendorTarget
 from modelyard.errors import InvalidRequest, ModelyardError, UpstreamError
 
 T = TypeVar("T")
@@ -96,6 +97,17 @@ def wants_logprobs(request: Sampling) -> bool:
 def unsupported(name: str, msg: str) -> InvalidRequest:
     """A field of the request that cannot be honoured, and why."""
     return InvalidRequest.at("body", name, msg=msg, type="unsupported", code="unsupported_parameter")
+
+
+def no_such_verb(vendor: str, what: str) -> InvalidRequest:
+    """A call that a vendor has nothing for."""
+    return InvalidRequest.at("path", "id", msg=f"{vendor} has no {what}; use another vendor's model", code="wrong_verb")
+
+
+def target_of(route: Route) -> VendorTarget:
+    """The vendor's model behind ``route``. Adapters of vendors' formats are chosen only for routes that have one."""
+    assert route.vendor is not None
+    return route.vendor
 
 
 def bindings_of(request: Any) -> dict[str, str | int | float | bool]:
