@@ -211,6 +211,6 @@ def _window(parameters: Mapping[str, Value]) -> int | None:
 
 
 def _streams(snapshot: Snapshot) -> bool:
-    if snapshot.protocol is EndpointProtocol.VLLM or snapshot.streaming:
+    if snapshot.protocol is not EndpointProtocol.SGP or snapshot.streaming:
         return True
     return snapshot.bundle.registry == BUILT_IN_REGISTRY and snapshot.model_type in _GENERATES

@@ -9,13 +9,14 @@ from modelyard.domain.history import CONTEXT_LENGTH_EXCEEDED, Trimmed, surely_fi
 from modelyard.domain.inference import ChatRequest, TextRequest
 from modelyard.domain.routes import Endpoint
 from modelyard.errors import InvalidRequest
+from modelyard.gateway.adapters.cohere import CohereAdapter
 from modelyard.gateway.adapters.openai import OpenAIAdapter
 from modelyard.gateway.adapters.sgp import SgpAdapter
 from modelyard.gateway.adapters.wire import WireRequest, unsupported
 from modelyard.gateway.metering import Call
 from modelyard.gateway.tokens import Dialect, TokenCounter, Tongue
 
-Adapters = OpenAIAdapter | SgpAdapter
+Adapters = OpenAIAdapter | SgpAdapter | CohereAdapter
 
 
 class TextCall:
@@ -37,7 +38,7 @@ class TextCall:
         """What to send to ``endpoint``. Waits only where that worker has to be asked something first."""
         if not self._plain:
             return self._prepared(endpoint)
-        if self._request.stream or isinstance(self._adapter, SgpAdapter):
+        if self._request.stream or not isinstance(self._adapter, OpenAIAdapter):
             return self._encoded(self._request)
         tongue = self._counter.known(endpoint)
         if tongue is None:
@@ -60,7 +61,7 @@ class TextCall:
                 self._trimmed = await self._fitted(endpoint, request)
             if self._trimmed.dropped:
                 request = msgspec.structs.replace(request, messages=self._trimmed.messages)
-        if isinstance(self._adapter, SgpAdapter):
+        if not isinstance(self._adapter, OpenAIAdapter):
             return self._encoded(request)
         tongue = await self._counter.tongue(endpoint)
         request = _stoppable(request, tongue)

@@ -32,6 +32,7 @@ from modelyard.domain.routes import Endpoint, Route
 from modelyard.domain.templates import EndpointProtocol
 from modelyard.domain.usage import Verb
 from modelyard.errors import InvalidRequest, ModelyardError, NotFound, UpstreamError
+from modelyard.gateway.adapters.cohere import CohereAdapter
 from modelyard.gateway.adapters.openai import OpenAIAdapter
 from modelyard.gateway.adapters.sgp import SgpAdapter
 from modelyard.gateway.adapters.wire import WireRequest
@@ -94,6 +95,7 @@ class Gateway:
         self._adapters: dict[EndpointProtocol, Adapters] = {
             EndpointProtocol.VLLM: OpenAIAdapter(),
             EndpointProtocol.SGP: SgpAdapter(),
+            EndpointProtocol.COHERE: CohereAdapter(),
         }
         self._watching: asyncio.Task[None] | None = None
 
@@ -188,11 +190,7 @@ class Gateway:
         return Forwarded(lease, answer)
 
     def _adapter(self, route: Route) -> Adapters:
-        adapter = self._adapters.get(route.protocol)
-        if adapter is None:
-            msg = f"'{route.deployment_name}' speaks {route.protocol}, which this version cannot call"
-            raise InvalidRequest.at("path", "id", msg=msg, code="unsupported_protocol")
-        return adapter
+        return self._adapters[route.protocol]
 
     async def _open_text(self, call: Call, request: TextRequest, adapter: Adapters) -> tuple[Lease, Answer]:
         text = begin(self._counter, call, request, adapter)

@@ -13,10 +13,11 @@ import pytest
 from modelyard.domain.inference import ChatRequest, ChatResult, Chunk, CompletionRequest, CompletionResult, Message
 from modelyard.errors import UpstreamError
 from modelyard.gateway.adapters.anthropic import AnthropicAdapter
+from modelyard.gateway.adapters.cohere import CohereAdapter
 from modelyard.gateway.folding import fold_chat, fold_completion
 
 PUBLISHED = Path(__file__).parent / "published"
-ADAPTERS: dict[str, Any] = {"anthropic": AnthropicAdapter()}
+ADAPTERS: dict[str, Any] = {"anthropic": AnthropicAdapter(), "cohere": CohereAdapter("Cohere")}
 
 CHAT = ChatRequest(messages=[Message("user", "Say hi")], top_logprobs=2)
 COMPLETION = CompletionRequest(prompts=["The sky is"], top_logprobs=2)

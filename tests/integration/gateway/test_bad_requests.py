@@ -9,7 +9,7 @@ import pytest
 from gateway_house import House, StartWorker, Worker, until
 
 from modelyard.domain.accounts import Role
-from modelyard.domain.templates import EndpointProtocol, ModelType
+from modelyard.domain.templates import ModelType
 from modelyard.domain.usage import Outcome
 from modelyard.testing.gateway import ACCOUNT, make_caller, make_route
 
@@ -217,11 +217,6 @@ async def test_the_wrong_verb_names_the_right_one(
     assert body["code"] == "wrong_verb"
     assert f"/{right}" in body["detail"][0]["msg"]
     assert worker.asked == []
-
-
-async def test_a_protocol_this_version_cannot_call_is_refused(house: House, start_worker: StartWorker) -> None:
-    house.show(await start_worker(), protocol=EndpointProtocol.COHERE)
-    assert refusal(await house.chat(), 422)["code"] == "unsupported_protocol"
 
 
 async def test_a_request_id_of_the_clients_own_is_kept(house: House, worker: Worker) -> None:

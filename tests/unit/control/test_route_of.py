@@ -86,6 +86,7 @@ def test_else_what_its_metadata_says() -> None:
         (TEMPLATE, False),
         (replace(TEMPLATE, endpoint_type=EndpointType.STREAMING), True),
         (replace(TEMPLATE, endpoint_protocol=EndpointProtocol.VLLM), True),
+        (replace(TEMPLATE, endpoint_protocol=EndpointProtocol.COHERE), True),
         (LLAMA, True),
         (replace(LLAMA, model_type=ModelType.EMBEDDING), False),
     ],
