@@ -1,31 +1,30 @@
 """The composition root: the only file that knows everyone.
 
-It opens the parts in the order of their needs, starts their loops, serves, and at SIGTERM takes all of it
-down again in the opposite order: no new calls, calls under way finished, workers stopped, usage written.
+A server has two sides, and a process has one of them or both. The *calling side* is a gateway and the HTTP API; the
+*controlling side* is the reconciler, which owns the workers. They meet in the store. Parts are opened in the order of
+their needs, and taken down in the opposite order: no new calls, calls under way finished, workers stopped, usage
+written.
 """
 
 import asyncio
 import contextlib
-import gc
-import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import structlog
-import uvicorn
-from filelock import FileLock, Timeout
 
 from modelyard import catalog, logs
 from modelyard.clock import Clock, SystemClock
 from modelyard.control import builtins
 from modelyard.control.autoscaler import Autoscaler
 from modelyard.control.bootstrap import FirstStart, ensure_administrator
+from modelyard.control.deployments import Settling
+from modelyard.control.distant import Distant
+from modelyard.control.fleet import Fleet, Reporter, new_gateway_id
 from modelyard.control.journal import Journal
 from modelyard.control.keys import Keys
 from modelyard.control.reconciler import Reconciler
@@ -33,11 +32,14 @@ from modelyard.control.routes import Routes
 from modelyard.control.usage import UsageWriter
 from modelyard.domain.load import GatewayLoad
 from modelyard.errors import ConfigurationError
+from modelyard.gateway.places import Places, SharedPlaces
+from modelyard.gateway.ports import Waker
 from modelyard.gateway.service import Gateway
 from modelyard.http.app import create_app
 from modelyard.http.inference.openapi import openapi_paths
 from modelyard.http.inference.routes import inference_routes
 from modelyard.http.parts import Parts
+from modelyard.http.server import address_of, listening_socket, serve
 from modelyard.launchers.base import Launcher
 from modelyard.launchers.local import LocalLauncher
 from modelyard.settings import LauncherKind, Settings
@@ -48,80 +50,96 @@ log = structlog.get_logger(__name__)
 _WORKER_SECONDS = 10.0
 """How long a worker may take to stop when the server does."""
 
+_CONTROLLER_POLL_SECONDS = 0.2
+"""How often a controller of its own process looks for what the gateways' processes wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What both sides stand on."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    routes: Routes
+    launcher: Launcher
+
 
 async def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Be the whole server until SIGTERM or SIGINT. The caller holds the data directory."""
     logs.configure(settings.logging)
-    _check(settings)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with _only_server_of(settings.data_dir), contextlib.closing(_listening_socket(settings)) as listener:
+    with contextlib.closing(listening_socket(settings)) as listener:
         async with composed(settings) as parts:
-            await _serve(settings, parts, listener)
+            await serve(create_app(parts), settings, listener, parts.stopping, lambda: tell_address(listener))
+
+
+async def run_gateway(settings: Settings, listener: socket.socket, on_listening: Callable[[], None]) -> None:
+    """Be one of several gateways on one socket until SIGTERM."""
+    logs.configure(settings.logging)
+    async with contextlib.AsyncExitStack() as stack:
+        ground = await stack.enter_async_context(_ground(settings))
+        distant = Distant(ground.store, ground.clock, ground.routes.refresh)
+        places = SharedPlaces(settings.data_dir / "run" / "places")
+        parts = await stack.enter_async_context(_calling_side(ground, distant, distant, places, new_gateway_id()))
+        await stack.enter_async_context(_running(distant.run))
+        await serve(create_app(parts), settings, listener, parts.stopping, on_listening, (signal.SIGTERM,))
+
+
+async def run_controller(settings: Settings, on_ready: Callable[[], None], stays: Callable[[], bool]) -> None:
+    """Be the only controller of several gateways, until SIGUSR1, which says that the gateways are gone, or SIGTERM
+    where ``stays`` does not hold: then the workers are left as they are."""
+    logs.configure(settings.logging)
+    stop, stop_workers = asyncio.Event(), True
+
+    def heed(number: int) -> None:
+        nonlocal stop_workers
+        if number == signal.SIGUSR1 or not stays():
+            stop_workers = number == signal.SIGUSR1
+            stop.set()
+
+    for number in (signal.SIGUSR1, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, heed, number)
+    async with _ground(_swift(settings)) as ground:
+        fleet = Fleet(ground.store, ground.routes, ground.clock)
+        async with _controlling_side(ground, fleet) as reconciler:
+            on_ready()
+            await stop.wait()
+            await _end_workers(reconciler, settings, stop_workers=stop_workers)
+
+
+async def prepare(settings: Settings) -> None:
+    """Bring the database up to date, with its administrator and the built-in models in it."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    clock = SystemClock()
+    store = await Store.open(settings.database)
+    try:
+        await store.migrate()
+        _tell_first_start(await ensure_administrator(store, clock, settings))
+        await builtins.sync(store, catalog.load(), settings, clock)
+    finally:
+        await store.aclose()
 
 
 @contextlib.asynccontextmanager
 async def composed(settings: Settings) -> AsyncIterator[Parts]:
-    """Everything that a server consists of, started; stopped again on the way out."""
-    clock = SystemClock()
-    built_in = catalog.load()
+    """Both sides in one process, started; stopped again on the way out."""
+    await prepare(settings)
     async with contextlib.AsyncExitStack() as stack:
-        store = await Store.open(settings.database)
-        stack.push_async_callback(store.aclose)
-        await store.migrate()
-        _tell_first_start(await ensure_administrator(store, clock, settings))
-        await builtins.sync(store, built_in, settings, clock)
-        keys = Keys(store, clock, settings.security.key_cache_seconds)
-        plane = await stack.enter_async_context(_data_plane(settings, store, clock))
-        yield Parts(
-            settings=settings,
-            clock=clock,
-            store=store,
-            keys=keys,
-            launcher=plane.launcher,
-            reconciler=plane.reconciler,
-            cards=built_in.cards,
-            hot_routes=inference_routes(plane.gateway, keys, settings.gateway),
-            hot_openapi=openapi_paths(),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Plane:
-    launcher: Launcher
-    reconciler: Reconciler
-    gateway: Gateway
-
-
-@contextlib.asynccontextmanager
-async def _data_plane(settings: Settings, store: Store, clock: Clock) -> AsyncIterator[_Plane]:
-    """Gateway and reconciler with their loops. They need each other: one says what is in flight, the other
-    starts what is called for."""
-    async with contextlib.AsyncExitStack() as stack:
-        journals = settings.data_dir / "usage"
-        journal = Journal(journals, settings.usage.buffer_records) if settings.usage.journal else None
-        usage = UsageWriter(store, clock, settings.usage, log_calls=settings.logging.calls, journal=journal)
-        if journal is not None:
-            stack.callback(journal.close)
-            await usage.recover(journals)
-        routes = Routes(store, clock, settings)
-        launcher = _launcher(settings)
-        stack.push_async_callback(launcher.aclose)
+        ground = await stack.enter_async_context(_ground(settings))
         seam = _Seam()
-        autoscaler = Autoscaler(seam.load, routes.deployments, seam.nudge, clock, settings.autoscale)
-        reconciler = seam.reconciler = Reconciler(
-            store, launcher, clock, settings, load=autoscaler, on_change=routes.refresh
-        )
-        gateway = seam.gateway = Gateway(routes, usage, reconciler, clock, settings.gateway)
-        await routes.refresh()
-        await gateway.start()
-        stack.push_async_callback(_stop, reconciler, gateway, usage, settings)
-        for loop in (usage.run, routes.run, reconciler.run, autoscaler.run):
-            await stack.enter_async_context(_running(loop))
-        yield _Plane(launcher, reconciler, gateway)
+        gateway_id = "" if settings.database.startswith("sqlite") else new_gateway_id()
+        parts = await stack.enter_async_context(_calling_side(ground, seam, seam, None, gateway_id, seam))
+        fleet = Fleet(ground.store, ground.routes, ground.clock, seam.load, gateway_id)
+        reconciler = await stack.enter_async_context(_controlling_side(ground, fleet, listens=bool(gateway_id)))
+        seam.reconciler = reconciler
+        # The gateway ends before the workers do, and so before what was entered after it.
+        stack.push_async_callback(_end_workers, reconciler, settings)
+        stack.push_async_callback(seam.gateway.aclose)
+        yield parts
 
 
 class _Seam:
-    """The autoscaler's view of gateway and reconciler, which are made after it."""
+    """Two sides in one process need each other: one knows what is in flight, the other starts what is called for."""
 
     gateway: Gateway
     reconciler: Reconciler
@@ -129,16 +147,101 @@ class _Seam:
     def load(self) -> GatewayLoad:
         return self.gateway.load()
 
+    def wake(self, deployment_id: str) -> None:
+        self.reconciler.wake(deployment_id)
+
     def nudge(self, deployment_id: str) -> None:
         self.reconciler.nudge(deployment_id)
 
+    async def wait_settled(self, deployment_id: str, generation: int, timeout: float) -> Any:
+        return await self.reconciler.wait_settled(deployment_id, generation, timeout)
 
-async def _stop(reconciler: Reconciler, gateway: Gateway, usage: UsageWriter, settings: Settings) -> None:
-    await gateway.aclose()
+
+@contextlib.asynccontextmanager
+async def _ground(settings: Settings) -> AsyncIterator[Ground]:
+    async with contextlib.AsyncExitStack() as stack:
+        clock = SystemClock()
+        store = await Store.open(settings.database)
+        stack.push_async_callback(store.aclose)
+        routes = Routes(store, clock, settings)
+        launcher = _launcher(settings)
+        stack.push_async_callback(launcher.aclose)
+        await routes.refresh()
+        yield Ground(settings, store, clock, routes, launcher)
+
+
+@contextlib.asynccontextmanager
+async def _calling_side(
+    ground: Ground, waker: Waker, settling: Settling, places: Places | None, gateway_id: str, seam: _Seam | None = None
+) -> AsyncIterator[Parts]:
+    """A gateway with its loops, and the API; ``gateway_id`` is empty where nobody else needs to hear of its load."""
+    settings, store, clock = ground.settings, ground.store, ground.clock
+    async with contextlib.AsyncExitStack() as stack:
+        usage = await stack.enter_async_context(_usage(ground))
+        keys = Keys(store, clock, settings.security.key_cache_seconds)
+        gateway = Gateway(ground.routes, usage, waker, clock, settings.gateway, places)
+        if seam is not None:
+            seam.gateway = gateway
+        await gateway.start()
+        stack.push_async_callback(gateway.aclose)
+        loops = [usage.run, ground.routes.run]
+        if gateway_id:
+            reporter = Reporter(gateway_id, store, ground.routes, gateway, clock)
+            await reporter.tell()
+            stack.push_async_callback(reporter.leave)
+            loops.append(reporter.run)
+        for loop in loops:
+            await stack.enter_async_context(_running(loop))
+        yield Parts(
+            settings=settings,
+            clock=clock,
+            store=store,
+            keys=keys,
+            launcher=ground.launcher,
+            reconciler=settling,
+            cards=catalog.load().cards,
+            hot_routes=inference_routes(gateway, keys, settings.gateway),
+            hot_openapi=openapi_paths(),
+        )
+
+
+@contextlib.asynccontextmanager
+async def _usage(ground: Ground) -> AsyncIterator[UsageWriter]:
+    settings = ground.settings
+    journals = settings.data_dir / "usage"
+    journal = Journal(journals, settings.usage.buffer_records) if settings.usage.journal else None
+    usage = UsageWriter(ground.store, ground.clock, settings.usage, log_calls=settings.logging.calls, journal=journal)
+    with contextlib.ExitStack() as stack:
+        if journal is not None:
+            stack.callback(journal.close)
+            await usage.recover(journals)
+        yield usage
+        await usage.flush()
+
+
+@contextlib.asynccontextmanager
+async def _controlling_side(ground: Ground, fleet: Fleet, *, listens: bool = True) -> AsyncIterator[Reconciler]:
+    """The reconciler with its loops; ``listens``: there are gateways in other processes."""
+    settings, routes, clock = ground.settings, ground.routes, ground.clock
+    async with contextlib.AsyncExitStack() as stack:
+        autoscaler = Autoscaler(
+            fleet, routes.deployments, lambda each: reconciler.nudge(each), clock, settings.autoscale
+        )
+        reconciler = Reconciler(
+            ground.store, ground.launcher, clock, settings, load=autoscaler, on_change=routes.refresh
+        )
+        if listens:
+            await fleet.listen()
+        for loop in (reconciler.run, autoscaler.run, *((fleet.run, routes.run) if listens else ())):
+            await stack.enter_async_context(_running(loop))
+        yield reconciler
+
+
+async def _end_workers(reconciler: Reconciler, settings: Settings, *, stop_workers: bool = True) -> None:
     await reconciler.aclose()
-    # No call is under way any more: workers have nothing left to finish.
-    await reconciler.stop_all(min(_WORKER_SECONDS, settings.gateway.drain_seconds))
-    await usage.flush()
+    if stop_workers:
+        # No call is under way any more: workers have nothing left to finish.
+        await reconciler.stop_all(min(_WORKER_SECONDS, settings.gateway.drain_seconds))
 
 
 @contextlib.asynccontextmanager
@@ -152,6 +255,11 @@ async def _running(loop: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterat
             await task
 
 
+def _swift(settings: Settings) -> Settings:
+    poll = min(settings.reconciler.poll_seconds, _CONTROLLER_POLL_SECONDS)
+    return settings.model_copy(update={"reconciler": settings.reconciler.model_copy(update={"poll_seconds": poll})})
+
+
 def _launcher(settings: Settings) -> Launcher:
     if settings.launcher is not LauncherKind.LOCAL:
         raise ConfigurationError(
@@ -160,98 +268,12 @@ def _launcher(settings: Settings) -> Launcher:
     return LocalLauncher(settings.data_dir, settings)
 
 
-def _check(settings: Settings) -> None:
-    if settings.gateways != 1:
-        raise ConfigurationError("More than one gateway process is not part of this version.", hint="Use gateways=1.")
+def tell_address(listener: socket.socket) -> None:
+    text = f"modelyard listens on {address_of(listener)} (API documentation at /docs)"
+    print(text, file=sys.stderr, flush=True)
 
 
 def _tell_first_start(first: FirstStart | None) -> None:
     """The key is shown this once; afterwards it is in its file alone."""
     if first is not None and not first.given:
         print(f"The administrator's key (also in {first.path}): {first.key}", file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _only_server_of(data_dir: Path) -> Iterator[None]:
-    """Two servers on one data directory would both own its workers; the second is told so."""
-    lock = FileLock(data_dir / "server.lock", thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ConfigurationError(
-            f"Another modelyard server is using the data directory {data_dir}.",
-            hint="Stop it, or give this one its own with --data-dir.",
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _listening_socket(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
-        listener.close()
-        why = os.strerror(error.errno) if error.errno else str(error)
-        raise ConfigurationError(
-            f"Cannot listen on {settings.host}:{settings.port}: {why}.",
-            hint="Choose another port with --port (0 takes a free one).",
-        ) from error
-    return listener
-
-
-def _settle_memory() -> None:
-    """What was made until now stays until the end: the garbage collector need not look at it again and again, nor
-    look as often at a server that makes many short-lived objects."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
-async def _serve(settings: Settings, parts: Parts, listener: socket.socket) -> None:
-    config = uvicorn.Config(
-        create_app(parts),
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=int(settings.gateway.drain_seconds) + 1,
-    )
-    server = _Server(config, parts.stopping)
-    # Before anything is printed: who reads it may connect, or send a signal, at once.
-    server.heed_signals()
-    listener.listen(config.backlog)
-    _settle_memory()
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    print(f"modelyard listens on http://{shown}:{port} (API documentation at /docs)", file=sys.stderr, flush=True)
-    await server.serve(sockets=[listener])
-
-
-class _Server(uvicorn.Server):
-    """uvicorn would give the signal that ended it to the process once more, which would end it before workers are
-    stopped and usage is written."""
-
-    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
-        super().__init__(config)
-        self._stopping = stopping
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # Whoever waits for a deployment is told so now; the answer would not come before the end.
-        self._stopping.set()
-        super().handle_exit(sig, frame)
-
-    def heed_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-
-    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
-        return contextlib.nullcontext()

@@ -226,7 +226,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     """postgresql://user:password@host/name, or sqlite:///path. Not set: SQLite in the data directory."""
     gateways: Count = 1
-    """Gateway processes on the same port (one in this version)."""
+    """Gateway processes on the same port; more than one make use of more cores, and another process then controls."""
     launcher: LauncherKind = LauncherKind.LOCAL
     """Where workers run."""
     bootstrap_api_key: SecretStr | None = None

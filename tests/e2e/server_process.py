@@ -37,6 +37,17 @@ class Server:
                 continue
         return found
 
+    def processes(self) -> list[psutil.Process]:
+        """Of the server itself: the one that was started, its children, and those that outlived it."""
+        known = [self.process.pid, *(int(path.stem.rpartition("-")[2]) for path in self.run_files())]
+        found = [psutil.Process(pid) for pid in known if psutil.pid_exists(pid)]
+        children = [child for process in found for child in process.children() if child not in self.workers()]
+        return [process for process in {*found, *children} if process.status() != psutil.STATUS_ZOMBIE]
+
+    def run_files(self, role: str = "") -> list[Path]:
+        """One for each process of a server of several, by its role: ``gateway`` or ``controller``."""
+        return sorted((self.data_dir / "run").glob(f"{role}*.json"))
+
     def stop(self) -> int:
         """SIGTERM; the exit status."""
         self.process.send_signal(signal.SIGTERM)

@@ -36,9 +36,9 @@ def start_server(weights_dir: Path) -> Iterator[Start]:
 
     yield start
     for server in started:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.wait()
+        for process in server.processes():
+            process.kill()
+        server.process.wait()
         for worker in server.workers():
             worker.kill()
 

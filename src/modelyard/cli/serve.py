@@ -22,13 +22,11 @@ def serve(
 ) -> None:
     """Start the server. Options are stronger than MODELYARD_* variables and modelyard.toml."""
     # Imported late: the other commands need none of the server.
-    import uvloop
-
-    from modelyard.main import run
+    from modelyard.supervisor import serve as serve_until_told
 
     settings = loaded(
         host=host, port=port, data_dir=data_dir, database_url=database_url, gateways=gateways, launcher=launcher
     )
     if settings.catalog.starters and settings.catalog.prefetch:
         prefetch(settings)
-    uvloop.run(run(settings))
+    serve_until_told(settings)

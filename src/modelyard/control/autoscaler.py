@@ -1,4 +1,5 @@
-"""Workers that follow load: gateways are asked once a second how busy they are, and steps are told what that means.
+"""Workers that follow load: the gateways are asked once a second how busy they are (`modelyard.control.fleet`), and
+steps are told what that means.
 
 It decides nothing itself: `modelyard.domain.autoscale` does. What it remembers is the load of the last minute, and
 when each deployment was last called; another process that takes over begins anew, which only delays taking away.
@@ -7,6 +8,7 @@ when each deployment was last called; another process that takes over begins ane
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 import structlog
 
@@ -25,6 +27,12 @@ _LONGEST_SECONDS = 3600.0
 _NOTHING = DeploymentLoad()
 
 
+class FleetLoad(Protocol):
+    def load(self) -> GatewayLoad: ...
+
+    def in_flight(self, worker_id: str) -> int: ...
+
+
 @dataclass(slots=True)
 class _Memory:
     """What is known of one deployment; monotonic seconds."""
@@ -36,18 +44,18 @@ class _Memory:
 
 
 class Autoscaler:
-    """A `modelyard.control.step.LoadSource`. ``load`` gives the load of all gateways together, ``deployments`` all
-    that are not deleted, ``nudge`` asks for a step."""
+    """A `modelyard.control.step.LoadSource`. ``fleet`` knows the load of all gateways together, ``deployments`` gives
+    all that are not deleted, ``nudge`` asks for a step."""
 
     def __init__(
         self,
-        load: Callable[[], GatewayLoad],
+        fleet: FleetLoad,
         deployments: Callable[[], Sequence[Deployment]],
         nudge: Callable[[str], None],
         clock: Clock,
         settings: AutoscaleSettings,
     ) -> None:
-        self._load = load
+        self._fleet = fleet
         self._deployments = deployments
         self._nudge = nudge
         self._clock = clock
@@ -57,7 +65,7 @@ class Autoscaler:
         self._memories: dict[str, _Memory] = {}
 
     def in_flight(self, worker_id: str) -> int:
-        return self._load().workers.get(worker_id, 0)
+        return self._fleet.in_flight(worker_id)
 
     def desired(self, deployment: Deployment) -> int:
         now = self._clock.monotonic()
@@ -99,7 +107,7 @@ class Autoscaler:
             self._memories.setdefault(deployment.id, _Memory()).told = wanted
 
     def _sample(self) -> None:
-        now, load = self._clock.monotonic(), self._load()
+        now, load = self._clock.monotonic(), self._fleet.load()
         for name in load.deployments.keys() | self._memories.keys():
             new, old = load.deployments.get(name, _NOTHING), self._last.deployments.get(name, _NOTHING)
             memory = self._memories.setdefault(name, _Memory())
@@ -117,7 +125,7 @@ class Autoscaler:
         be told of the second before it."""
         memory = self._memories.get(deployment_id)
         history = (memory.history if memory else None) or [Sample(self._started, 0)]
-        load = self._load().deployments.get(deployment_id, _NOTHING).load
+        load = self._fleet.load().deployments.get(deployment_id, _NOTHING).load
         return history if history[-1].load == load else [*history, Sample(now, load)]
 
     def _idle_since(self, deployment: Deployment, now: float) -> float | None:

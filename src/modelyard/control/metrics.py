@@ -1,11 +1,17 @@
 """What Prometheus is told of calls, counted in batches beside the calls' path (GET /metrics)."""
 
+import os
 from collections import Counter as Tally
 from collections.abc import Iterable
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from modelyard.domain.usage import UsageRecord
+
+SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable that, set before this module is imported, makes every process of a server count in files
+of its own in that directory: they survive it, and any process can add all of them up."""
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -15,6 +21,15 @@ FIRST_BYTE = Histogram(
     "modelyard_first_byte_seconds", "From a call to the first byte of its answer", ("verb",), buckets=_SECONDS
 )
 TOTAL = Histogram("modelyard_call_seconds", "From a call to the end of its answer", ("verb",), buckets=_SECONDS)
+
+
+def registry() -> CollectorRegistry:
+    """What all processes of this server have counted."""
+    if SHARED_METRICS not in os.environ:
+        return REGISTRY
+    together = CollectorRegistry()
+    MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+    return together
 
 
 def count(records: Iterable[UsageRecord]) -> None:

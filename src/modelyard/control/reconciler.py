@@ -16,9 +16,10 @@ import structlog
 
 from modelyard.clock import Clock
 from modelyard.control.probe import Prober
+from modelyard.control.settled import Pause, wait_settled
 from modelyard.control.step import Bench, LoadSource, Result, Stops, policy_of, step, worker_environment
 from modelyard.control.watch import Watch
-from modelyard.domain.deployments import Deployment, DeploymentStatus
+from modelyard.domain.deployments import Deployment
 from modelyard.domain.lifecycle import status_of
 from modelyard.errors import NotFound, Unavailable
 from modelyard.launchers.base import Launcher
@@ -33,7 +34,6 @@ ORPHAN_SECONDS = 30.0
 _SETTLED_POLL_SECONDS = 0.5
 _DEMAND_SECONDS = 1.0
 _SHORTEST_LOOK_SECONDS = 0.02
-_SETTLED = (DeploymentStatus.READY, DeploymentStatus.UPDATE_FAILED)
 
 
 async def _nothing() -> None:
@@ -101,18 +101,15 @@ class Reconciler:
             self._stir.set()
 
     async def wait_settled(self, deployment_id: str, generation: int, timeout: float) -> Deployment:
-        """The deployment once that generation, or a later one, is READY, UPDATE_FAILED or on its way out.
-        Raises `TimeoutError` when it takes longer, `NotFound` when it is gone."""
-        async with asyncio.timeout(timeout):
-            while True:
-                stepped = self._stepped.setdefault(deployment_id, asyncio.Event())
-                async with self._store.read() as tx:
-                    deployment = await tx.deployments.get(deployment_id, None)
-                status, _ = status_of(deployment, self._clock.now())
-                if deployment.target.deleted or (deployment.observed.generation >= generation and status in _SETTLED):
-                    await self._on_change()  # whoever waited may call it now
-                    return deployment
-                await self._wait(stepped, _SETTLED_POLL_SECONDS)
+        """See `modelyard.control.settled`."""
+
+        def watch() -> Pause:
+            stepped = self._stepped.setdefault(deployment_id, asyncio.Event())
+            return lambda: self._wait(stepped, _SETTLED_POLL_SECONDS)
+
+        found = await wait_settled(self._store, self._clock, deployment_id, generation, timeout, watch)
+        await self._on_change()  # whoever waited may call it now
+        return found
 
     # Life
 

@@ -55,6 +55,11 @@ class Routes:
         """What the table was made of."""
         return self._deployments
 
+    @property
+    def version(self) -> int:
+        """Of the table; -1 before the first one."""
+        return -1 if self._version is None else self._version
+
     async def changed(self) -> None:
         await self._changed.wait()
 

@@ -27,6 +27,13 @@ class GatewayLoad(Struct, frozen=True):
     """Calls in flight by worker."""
 
 
+class GatewayReport(Struct, frozen=True):
+    """What one gateway tells the others: how busy it is, and how new the routes are that its calls take."""
+
+    routes_version: int
+    load: GatewayLoad
+
+
 def added(loads: Iterable[GatewayLoad]) -> GatewayLoad:
     """The load of several gateways together."""
     deployments: dict[str, DeploymentLoad] = {}

@@ -62,7 +62,7 @@ class Route:
 class RouteTable:
     """Routes by deployment id, and by (account, name) for deployments' and built-in models' names."""
 
-    __slots__ = ("_by_id", "_by_name")
+    __slots__ = ("_by_id", "_by_name", "workers")
 
     def __init__(self, routes: Iterable[Route] = ()) -> None:
         by_id: dict[str, Route] = {}
@@ -75,6 +75,8 @@ class RouteTable:
             for name in names:
                 key = (route.account_id, name)
                 by_name[key] = (*by_name.get(key, ()), route)
+        self.workers = frozenset(end.worker_id for route in by_id.values() for end in route.endpoints)
+        """Ids of all workers that calls can go to."""
         self._by_id: Mapping[str, Route] = MappingProxyType(by_id)
         self._by_name: Mapping[tuple[str, str], tuple[Route, ...]] = MappingProxyType(by_name)
 

@@ -13,12 +13,16 @@ from modelyard.domain.load import DeploymentLoad, GatewayLoad
 from modelyard.domain.routes import Endpoint, Route
 from modelyard.domain.startup import eta
 from modelyard.errors import ModelyardError, NotFound, Unavailable
+from modelyard.gateway.places import OwnPlaces, Places
 from modelyard.gateway.ports import RouteSource, Waker
 from modelyard.gateway.waiting import FairQueue, Waiter
 from modelyard.settings import GatewaySettings
 
 SUSPECT_SECONDS = 1.0
 """How long a worker that refused a connection is asked last; its health is the reconciler's to judge."""
+
+RETRY_SECONDS = 0.005
+"""How often a call that waits looks for a place that another gateway gave back."""
 
 _UNKNOWN_START_SECONDS = 10
 """After which to come back where nobody knows how long a worker takes to start."""
@@ -29,13 +33,14 @@ _NONE: frozenset[str] = frozenset()
 class Lease:
     """A place on a worker, to be released once."""
 
-    __slots__ = ("_balancer", "_held", "deployment_id", "endpoint")
+    __slots__ = ("_balancer", "_held", "deployment_id", "endpoint", "place")
 
-    def __init__(self, balancer: "Balancer", deployment_id: str, endpoint: Endpoint) -> None:
+    def __init__(self, balancer: "Balancer", deployment_id: str, endpoint: Endpoint, place: int) -> None:
         self._balancer = balancer
         self._held = True
         self.deployment_id = deployment_id
         self.endpoint = endpoint
+        self.place = place
 
     def release(self) -> None:
         if self._held:
@@ -54,7 +59,17 @@ class _Tally:
 
 
 class Balancer:
-    def __init__(self, routes: RouteSource, waker: Waker, clock: Clock, settings: GatewaySettings) -> None:
+    def __init__(
+        self,
+        routes: RouteSource,
+        waker: Waker,
+        clock: Clock,
+        settings: GatewaySettings,
+        places: Places | None = None,
+    ) -> None:
+        """``places`` are shared with other gateways; None: there are none."""
+        self._places = places if places is not None else OwnPlaces()
+        self._retrying: asyncio.Task[None] | None = None
         self._routes = routes
         self._waker = waker
         self._clock = clock
@@ -122,8 +137,18 @@ class Balancer:
         for deployment_id, tally in list(self._tallies.items()):
             if not tally.in_flight and table.by_id(deployment_id) is None:
                 del self._tallies[deployment_id]
+        self._places.keep(table.workers)
         for deployment_id in list(self._queues):
             self._dispatch(deployment_id, table.by_id(deployment_id))
+
+    async def _retry(self) -> None:
+        """Another gateway tells nobody that it gave a place back."""
+        while self._queues:
+            await self._clock.sleep(RETRY_SECONDS)
+            table = self._routes.snapshot()
+            for deployment_id in list(self._queues):
+                self._dispatch(deployment_id, table.by_id(deployment_id))
+        self._retrying = None
 
     async def _wait(self, route: Route, waiter: Waiter[Lease], max_wait: float | None) -> Lease:
         seconds = self._settings.queue_seconds if route.endpoints else self._settings.cold_start_seconds
@@ -155,6 +180,8 @@ class Balancer:
             displaced.granted.set_exception(self._full(route, len(queue)))
             queue.discard(displaced)
         queue.add(waiter)
+        if self._places.shared and self._retrying is None:
+            self._retrying = asyncio.create_task(self._retry(), name="gateway-places")
 
     def _forget(self, deployment_id: str, waiter: Waiter[Lease]) -> None:
         queue = self._queues.get(deployment_id)
@@ -188,16 +215,21 @@ class Balancer:
         return Unavailable(f"No worker had a free place within {seconds:g} s.", code="queue_timeout", retry_after=5)
 
     def _take(self, route: Route, excluded: frozenset[str]) -> Lease | None:
-        endpoint = self._pick(route, excluded)
-        if endpoint is None:
-            return None
+        while (endpoint := self._pick(route, excluded)) is not None:
+            place = self._places.take(endpoint.worker_id, route.per_worker)
+            if place is not None:
+                return self._leased(route, endpoint, place)
+            excluded |= {endpoint.worker_id}
+        return None
+
+    def _leased(self, route: Route, endpoint: Endpoint, place: int) -> Lease:
         self._in_flight[endpoint.worker_id] = self._in_flight.get(endpoint.worker_id, 0) + 1
         tally = self._tallies.get(route.deployment_id)
         if tally is None:
             tally = self._tallies[route.deployment_id] = _Tally()
         tally.calls += 1
         tally.in_flight += 1
-        return Lease(self, route.deployment_id, endpoint)
+        return Lease(self, route.deployment_id, endpoint, place)
 
     def _pick(self, route: Route, excluded: frozenset[str]) -> Endpoint | None:
         best: Endpoint | None = None
@@ -223,6 +255,7 @@ class Balancer:
     def _release(self, lease: Lease) -> None:
         self._tallies[lease.deployment_id].in_flight -= 1
         worker_id = lease.endpoint.worker_id
+        self._places.give(worker_id, lease.place)
         left = self._in_flight[worker_id] - 1
         if left:
             self._in_flight[worker_id] = left

@@ -36,13 +36,14 @@ from modelyard.gateway.adapters.cohere import CohereAdapter
 from modelyard.gateway.adapters.openai import OpenAIAdapter
 from modelyard.gateway.adapters.sgp import SgpAdapter
 from modelyard.gateway.adapters.wire import WireRequest
-from modelyard.gateway.balancer import Balancer, Lease
+from modelyard.gateway.balancer import Balancer, Lease, gone
 from modelyard.gateway.batches import batches, joined
 from modelyard.gateway.chat_templates import TemplateProcess
 from modelyard.gateway.conversation import Adapters, begin
 from modelyard.gateway.folding import as_chunks, fold_chat, fold_completion
 from modelyard.gateway.looking import SecondLook
 from modelyard.gateway.metering import Call
+from modelyard.gateway.places import Places
 from modelyard.gateway.ports import RouteSource, UsageSink, Waker
 from modelyard.gateway.resolving import paying_account, resolve
 from modelyard.gateway.together import together
@@ -81,14 +82,21 @@ class Forwarded:
 
 class Gateway:
     def __init__(
-        self, routes: RouteSource, usage: UsageSink, waker: Waker, clock: Clock, settings: GatewaySettings
+        self,
+        routes: RouteSource,
+        usage: UsageSink,
+        waker: Waker,
+        clock: Clock,
+        settings: GatewaySettings,
+        places: Places | None = None,
     ) -> None:
+        """``places`` are shared with other gateway processes; None: this one is the only one."""
         self._routes = routes
         self._usage = usage
         self._clock = clock
         self._settings = settings
         self._upstream = Upstream(settings)
-        self._balancer = Balancer(routes, waker, clock, settings)
+        self._balancer = Balancer(routes, waker, clock, settings, places)
         self._templates = TemplateProcess()
         self._second_look = SecondLook(routes, clock)
         self._counter = TokenCounter(self._upstream, self._templates)
@@ -272,7 +280,10 @@ class Gateway:
     async def _open(self, call: Call, prepare: Prepare, adapter: Adapters) -> tuple[Lease, Answer]:
         """Send what ``prepare`` makes for a worker, trying another one as long as no byte of an answer came.
         The caller reads the answer and releases the lease."""
-        route = call.route
+        # A body may have taken its time to arrive: a worker that was there when it began may be on its way out now.
+        route = self._routes.snapshot().by_id(call.route.deployment_id)
+        if route is None:
+            raise gone(call.route)
         excluded: frozenset[str] = frozenset()
         left = self._settings.retries
         while True:

@@ -13,6 +13,7 @@ from modelyard.store.accounts import Accounts
 from modelyard.store.deployments import Deployments
 from modelyard.store.engine import BUSY_SECONDS, READ_ONLY, open_engine
 from modelyard.store.faults import cause_of, translated
+from modelyard.store.gateways import Gateways
 from modelyard.store.groups import Groups
 from modelyard.store.idempotency import Idempotency
 from modelyard.store.models import Models
@@ -34,6 +35,7 @@ class Transaction:
         self.models = Models(session)
         self.deployments = Deployments(session)
         self.revisions = Revisions(session)
+        self.gateways = Gateways(session)
         self.usage = Usage(session)
         self.vendor_credentials = VendorCredentials(session)
         self.idempotency = Idempotency(session)
