@@ -14,10 +14,16 @@ from modelyard.domain.inference import ChatRequest, ChatResult, Chunk, Completio
 from modelyard.errors import UpstreamError
 from modelyard.gateway.adapters.anthropic import AnthropicAdapter
 from modelyard.gateway.adapters.cohere import CohereAdapter
+from modelyard.gateway.adapters.gemini import GeminiAdapter, VertexAdapter
 from modelyard.gateway.folding import fold_chat, fold_completion
 
 PUBLISHED = Path(__file__).parent / "published"
-ADAPTERS: dict[str, Any] = {"anthropic": AnthropicAdapter(), "cohere": CohereAdapter("Cohere")}
+ADAPTERS: dict[str, Any] = {
+    "anthropic": AnthropicAdapter(),
+    "cohere": CohereAdapter("Cohere"),
+    "gemini": GeminiAdapter(),
+    "vertex": VertexAdapter(),
+}
 
 CHAT = ChatRequest(messages=[Message("user", "Say hi")], top_logprobs=2)
 COMPLETION = CompletionRequest(prompts=["The sky is"], top_logprobs=2)
