@@ -17,11 +17,10 @@ from load import Counts
 __all__ = ["start_server", "weights_dir"]
 
 ROWS = pytest.StashKey[list[str]]()
-Tell = Callable[[str, Counts], None]
 
 
 @pytest.fixture
-def tell(request: pytest.FixtureRequest) -> Tell:
+def tell(request: pytest.FixtureRequest) -> Callable[[str, Counts], None]:
     """Notes the counts of a scenario for the table at the end."""
     rows = request.config.stash.setdefault(ROWS, [])
     return lambda name, counts: rows.append(counts.row(name))
@@ -30,5 +29,5 @@ def tell(request: pytest.FixtureRequest) -> Tell:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if rows := config.stash.get(ROWS, []):
         terminalreporter.section("faults under load")
-        for row in rows:
+        for row in [Counts.heading(), *rows]:
             terminalreporter.write_line(row)

@@ -3,12 +3,15 @@
 import asyncio
 import itertools
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 
 import httpx
 
 # The fake engine says a prompt's words again, and begins anew, until it has said eight.
 WORDS = "alpha beta gamma delta"
+TOKENS_IN, TOKENS_OUT = 5, 8
+"""Of each call that is answered."""
 
 
 @dataclass
@@ -17,22 +20,37 @@ class Counts:
     answered: int = 0
     failed: int = 0
     cut: int = 0
+    """Calls whose answer had begun, or whose server was killed, and whose end never came."""
     foreign: int = 0
+    """Calls that got another call's words."""
     refused: int = 0
     """Calls that nothing was begun for: no connection, a 404 or a 503, where the scenario expects that."""
+    uncounted: int = 0
+    """Answered calls that the usage records do not have exactly once."""
+    doubled: int = 0
+    """Workers beyond those that are wanted."""
+    orphaned: int = 0
+    """Workers that live on without a server."""
     words: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     """Request ids of the calls that were answered."""
 
     def row(self, name: str) -> str:
-        return (
-            f"{name:<46} sent {self.sent:>5}  answered {self.answered:>5}  failed {self.failed:>3}  "
-            f"cut {self.cut:>3}  foreign {self.foreign:>3}  refused {self.refused:>3}"
-        )
+        columns = ("sent", "answered", "failed", "cut", "foreign", "refused", "uncounted", "doubled", "orphaned")
+        return f"{name:<52} " + " ".join(f"{getattr(self, column):>9}" for column in columns)
+
+    @staticmethod
+    def heading() -> str:
+        columns = ("sent", "answered", "failed", "cut", "foreign", "refused", "uncounted", "doubled", "orphaned")
+        return f"{'':<52} " + " ".join(f"{column:>9}" for column in columns)
 
     @property
     def whole(self) -> bool:
         return self.sent == self.answered > 0 and not (self.failed or self.cut or self.foreign)
+
+    def compare(self, records: Counter[str]) -> None:
+        """``records``: how many usage records each request id has."""
+        self.uncounted = sum(records[request_id] != 1 for request_id in self.ids)
 
 
 class Load:
@@ -113,6 +131,9 @@ class Load:
         elif "".join(piece["completions"][0][1][0] for piece in pieces) != f"{nonce} {WORDS} {nonce} alpha beta":
             counts.foreign += 1
             counts.words.append(f"{nonce}: {text[:300]}")
+        elif (pieces[-1]["prompt_tokens"], pieces[-1]["response_tokens"]) != (TOKENS_IN, TOKENS_OUT):
+            counts.foreign += 1
+            counts.words.append(f"{nonce}: {text[-300:]}")
         else:
             counts.answered += 1
             counts.ids.append(request_id)

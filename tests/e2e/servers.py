@@ -1,5 +1,6 @@
 """Servers as fixtures: real processes; one is shared by all tests that only call it."""
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -18,8 +19,9 @@ def weights_dir() -> Path:
     return directory
 
 
-@pytest.fixture(scope="session")
-def start_server(weights_dir: Path) -> Iterator[Start]:
+@contextlib.contextmanager
+def starting(weights_dir: Path) -> Iterator[Start]:
+    """Servers as they are asked for; told to stop at the end, so that whatever they leave behind is a leak."""
     started: list[Server] = []
 
     def start(data_dir: Path, **settings: str) -> Server:
@@ -30,20 +32,37 @@ def start_server(weights_dir: Path) -> Iterator[Start]:
         with log.open("ab") as out:
             offset = out.tell()
             process = subprocess.Popen([MODELYARD, "serve"], env=environment(data_dir, **settings), stderr=out)
-        server = Server(process, data_dir, listening_url(process, log, offset), log)
+        server = Server(process, data_dir, "", log)
         started.append(server)
+        server.url = listening_url(process, log, offset)
         return server
 
-    yield start
-    for server in started:
-        for process in server.processes():
-            process.kill()
+    try:
+        yield start
+    finally:
+        for server in started:
+            _end(server)
+
+
+def _end(server: Server) -> None:
+    try:
+        if server.process.poll() is None:
+            server.stop()
+    except subprocess.TimeoutExpired:
+        server.process.kill()
         server.process.wait()
-        for worker in server.workers():
-            worker.kill()
+    for process in server.processes():
+        process.kill()
+
+
+@pytest.fixture
+def start_server(weights_dir: Path) -> Iterator[Start]:
+    with starting(weights_dir) as start:
+        yield start
 
 
 @pytest.fixture(scope="session")
-def server(start_server: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
+def server(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests that only call it."""
-    return start_server(tmp_path_factory.mktemp("server") / "data")
+    with starting(weights_dir) as start:
+        yield start(tmp_path_factory.mktemp("server") / "data")

@@ -1,0 +1,144 @@
+"""A server with one deployment, to be treated badly."""
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from server_process import Server, Start
+
+from load import TOKENS_IN, TOKENS_OUT, Counts, Load
+from modelyard.launchers.local.processes import is_alive
+
+CALLERS = 8
+PAUSE = {"name": "fake_delay_seconds", "type": "float", "description": "pause before each token", "required": False}
+TEMPLATE: dict[str, Any] = {
+    "name": "echo",
+    "endpoint_type": "STREAMING",
+    "model_type": "CHAT_COMPLETION",
+    "vendor_configuration": {"bundle_config": {"registry": "modelyard", "image": "fake", "tag": "1"}},
+    "model_creation_parameters_schema": {"parameters": [PAUSE]},
+}
+SPAN = {"chunks": 1, "start_date": "2026-01-01T00:00:00Z", "end_date": "2100-01-01T00:00:00Z"}
+
+Tell = Callable[[str, Counts], None]
+
+
+@dataclass
+class Yard:
+    server: Server
+    api: httpx.Client
+    path: str
+    deployment: str
+    workers: int
+    """So many are wanted."""
+
+    def load(self, callers: int = CALLERS) -> Load:
+        return Load(self.server.url, self.server.key, self.deployment, callers)
+
+    def detail(self) -> dict[str, Any]:
+        answer = self.api.get(self.path).raise_for_status().json()
+        return {"status": answer["status"], **answer["status_detail"]}
+
+    def ready(self) -> int:
+        return int(self.detail()["workers_ready"])
+
+    def pids(self) -> set[int]:
+        return {worker.pid for worker in self.server.workers()}
+
+    async def change(self, **body: Any) -> None:
+        answer = await asyncio.to_thread(self.api.patch, self.path, json=body)
+        assert answer.status_code == 200, answer.text
+
+    async def settled(self, counts: Counts) -> None:
+        """Wait for the workers that are wanted, and count those beyond."""
+        try:
+            await eventually(lambda: len(self.pids()) == self.ready() == self.workers)
+        except TimeoutError:
+            counts.doubled = max(0, len(self.pids()) - self.workers)
+            raise
+
+    def used(self) -> tuple[int, int]:
+        """Prompt and response tokens, as the API tells them."""
+        path = f"/v4/model-deployments/{self.deployment}/usage-statistics"
+        data = self.api.get(path, params=SPAN).raise_for_status().json()["data"][0]
+        return data["prompt_tokens"], data["response_tokens"]
+
+
+@contextmanager
+def yard(
+    start_server: Start,
+    directory: Path,
+    counts: Counts | None = None,
+    *,
+    workers: int = 2,
+    stop: bool = True,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Yard]:
+    """``stop``: at the end, with a count of what outlives it."""
+    server = start_server(directory / "data", MODELYARD_CATALOG__STARTERS="false", **(settings or {}))
+    with httpx.Client(base_url=server.url, headers={"x-api-key": server.key}, timeout=90) as api:
+        path = made(api, TEMPLATE, {"fake_delay_seconds": 0.02}, workers=workers)
+        there = Yard(server, api, path, path.rpartition("/")[2], workers)
+        asyncio.run(eventually(lambda: there.ready() == workers))
+        yield there
+    if stop:
+        left = server.workers()
+        assert server.stop() == 0
+        orphaned = sum(map(is_alive, left))
+        if counts is not None:
+            counts.orphaned = orphaned
+        assert not orphaned, "workers outlive their server"
+
+
+def made(
+    api: httpx.Client, template: dict[str, Any], parameters: dict[str, Any], *, workers: int = 1, wait: bool = True
+) -> str:
+    """A template, a model and a deployment; the deployment's path."""
+    template_id = api.post("/v4/model-templates", json=template).raise_for_status().json()["id"]
+    model = {
+        "name": template["name"],
+        "model_type": template["model_type"],
+        "model_template_id": template_id,
+        "model_creation_parameters": parameters,
+    }
+    of_model = f"/v4/models/{api.post('/v4/models', json=model).raise_for_status().json()['id']}/deployments"
+    scaling = {"min_workers": workers, "max_workers": workers, "per_worker": CALLERS}
+    body = {"name": template["name"], "vendor_configuration": scaling, "wait_for_ready": wait}
+    return f"{of_model}/{api.post(of_model, json=body).raise_for_status().json()['id']}"
+
+
+async def eventually(what: Callable[[], bool], seconds: float = 60) -> None:
+    async with asyncio.timeout(seconds):
+        while not await asyncio.to_thread(what):
+            await asyncio.sleep(0.1)
+
+
+def recorded(server: Server) -> Counter[str]:
+    """How many usage records each request has."""
+    with sqlite3.connect(f"file:{server.data_dir / 'modelyard.db'}?mode=ro", uri=True) as database:
+        return Counter(row[0] for row in database.execute("SELECT request_id FROM usage"))
+
+
+def used_by(server: Server, request_ids: set[str]) -> tuple[int, int]:
+    """Prompt and response tokens of the records of these requests."""
+    with sqlite3.connect(f"file:{server.data_dir / 'modelyard.db'}?mode=ro", uri=True) as database:
+        rows = database.execute("SELECT request_id, prompt_tokens, response_tokens FROM usage").fetchall()
+    of_them = [row for row in rows if row[0] in request_ids]
+    return sum(row[1] or 0 for row in of_them), sum(row[2] or 0 for row in of_them)
+
+
+def adds_up(there: Yard, counts: Counts) -> bool:
+    """Whether usage is what was answered, each call once, and the parts of those that were cut."""
+    counts.compare(recorded(there.server))
+    others = used_by(there.server, set(recorded(there.server)) - set(counts.ids))
+    used = there.used()
+    mine = used[0] - others[0], used[1] - others[1]
+    return not counts.uncounted and mine == (TOKENS_IN * counts.answered, TOKENS_OUT * counts.answered)
+
+

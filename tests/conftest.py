@@ -1,0 +1,35 @@
+"""For all tests: none may leave a process behind."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+# Imported by bare name: with importmode=importlib pytest puts no test folder on the path.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from leaks import described, left_since, present
+
+_WITH_PROCESSES = ("integration", "contract", "e2e", "chaos")
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fails a test that leaves child processes or workers behind, and ends them."""
+    if request.path.relative_to(Path(__file__).parent).parts[0] not in _WITH_PROCESSES:
+        yield
+        return
+    directory = tmp_path_factory.getbasetemp()
+    before = present(directory)
+    yield
+    left = left_since(before, directory)
+    if left:
+        words = [described(process) for process in left]
+        for process in left:
+            try:
+                process.kill()
+            except psutil.Error:
+                continue
+        pytest.fail("left behind:\n" + "\n".join(words))
