@@ -14,7 +14,7 @@ _OF_PYTHON = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 
 
 def present(directory: Path) -> dict[int, psutil.Process]:
-    """By process id: this process's descendants, and workers of servers below ``directory``, whoever is their parent."""
+    """By process id: descendants of this process, and workers of servers below ``directory``."""
     found = {process.pid: process for process in psutil.Process().children(recursive=True)}
     for _, process in all_marked():
         try:

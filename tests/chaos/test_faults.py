@@ -5,9 +5,9 @@ import signal
 
 import pytest
 from server_process import Start
+from yard import CALLERS, Tell, Yard, adds_up, eventually, yard
 
 from load import Counts
-from yard import CALLERS, Tell, Yard, adds_up, eventually, yard
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -1,7 +1,6 @@
 """A server with one deployment, to be treated badly."""
 
 import asyncio
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from databases import Rows, sqlite_rows
 from server_process import Server, Start
 
 from load import TOKENS_IN, TOKENS_OUT, Counts, Load
@@ -37,6 +37,8 @@ class Yard:
     deployment: str
     workers: int
     """So many are wanted."""
+    rows: Callable[[], Rows] | None = None
+    """Reads the usage records, where they are not in the data directory."""
 
     def load(self, callers: int = CALLERS) -> Load:
         return Load(self.server.url, self.server.key, self.deployment, callers)
@@ -119,26 +121,16 @@ async def eventually(what: Callable[[], bool], seconds: float = 60) -> None:
             await asyncio.sleep(0.1)
 
 
-def recorded(server: Server) -> Counter[str]:
-    """How many usage records each request has."""
-    with sqlite3.connect(f"file:{server.data_dir / 'modelyard.db'}?mode=ro", uri=True) as database:
-        return Counter(row[0] for row in database.execute("SELECT request_id FROM usage"))
-
-
-def used_by(server: Server, request_ids: set[str]) -> tuple[int, int]:
-    """Prompt and response tokens of the records of these requests."""
-    with sqlite3.connect(f"file:{server.data_dir / 'modelyard.db'}?mode=ro", uri=True) as database:
-        rows = database.execute("SELECT request_id, prompt_tokens, response_tokens FROM usage").fetchall()
-    of_them = [row for row in rows if row[0] in request_ids]
-    return sum(row[1] or 0 for row in of_them), sum(row[2] or 0 for row in of_them)
+def usage_rows(there: Yard) -> Rows:
+    return there.rows() if there.rows is not None else sqlite_rows(there.server.data_dir / "modelyard.db")
 
 
 def adds_up(there: Yard, counts: Counts) -> bool:
-    """Whether usage is what was answered, each call once, and the parts of those that were cut."""
-    counts.compare(recorded(there.server))
-    others = used_by(there.server, set(recorded(there.server)) - set(counts.ids))
-    used = there.used()
-    mine = used[0] - others[0], used[1] - others[1]
-    return not counts.uncounted and mine == (TOKENS_IN * counts.answered, TOKENS_OUT * counts.answered)
-
-
+    """Whether usage is what was answered, each call once, and the parts of those that were cut; none is there twice."""
+    rows = usage_rows(there)
+    counts.compare(Counter(row[0] for row in rows))
+    answered = set(counts.ids)
+    others = [row for row in rows if row[0] not in answered]
+    mine = tuple(all_ - sum(row[index] for row in others) for index, all_ in zip((1, 2), there.used(), strict=True))
+    once = len({row[0] for row in rows}) == len(rows)
+    return once and not counts.uncounted and mine == (TOKENS_IN * counts.answered, TOKENS_OUT * counts.answered)

@@ -6,7 +6,6 @@ from pathlib import Path
 from uuid import uuid4
 
 from leaks import left_since, present
-
 from modelyard.launchers.local.processes import MARK
 
 SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")

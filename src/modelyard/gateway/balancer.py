@@ -122,9 +122,10 @@ class Balancer:
             raise error
         return await self._wait(current, Waiter(key, excluded), max_wait)
 
-    def suspect(self, worker_id: str) -> None:
-        """Ask this worker last for a while: it refused a connection."""
-        self._suspects[worker_id] = self._clock.monotonic() + SUSPECT_SECONDS
+    def suspect(self, lease: Lease) -> None:
+        """Ask this worker last for a while: it refused a connection. Somebody should look whether it lives."""
+        self._suspects[lease.endpoint.worker_id] = self._clock.monotonic() + SUSPECT_SECONDS
+        self._waker.wake(lease.deployment_id)
 
     async def run(self) -> None:
         """Serve waiting calls whenever the route table changes; runs until cancelled."""

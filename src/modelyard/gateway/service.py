@@ -7,7 +7,6 @@ where a failed worker leads to another try.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from enum import Enum, auto
 
 import msgspec
 import structlog
@@ -31,7 +30,7 @@ from modelyard.domain.load import GatewayLoad
 from modelyard.domain.routes import Endpoint, Route
 from modelyard.domain.templates import EndpointProtocol
 from modelyard.domain.usage import Verb
-from modelyard.errors import InvalidRequest, ModelyardError, NotFound, UpstreamError
+from modelyard.errors import InvalidRequest, NotFound, UpstreamError
 from modelyard.gateway.adapters.cohere import CohereAdapter
 from modelyard.gateway.adapters.openai import OpenAIAdapter
 from modelyard.gateway.adapters.sgp import SgpAdapter
@@ -48,15 +47,13 @@ from modelyard.gateway.ports import RouteSource, UsageSink, Waker
 from modelyard.gateway.resolving import paying_account, resolve
 from modelyard.gateway.together import together
 from modelyard.gateway.tokens import TokenCounter
+from modelyard.gateway.tries import NOTICED_SECONDS, Failed, Remedy, Tries
 from modelyard.gateway.upstream import Answer, Lost, Upstream
 from modelyard.settings import GatewaySettings
 
 Prepare = Callable[[Endpoint], WireRequest | Awaitable[WireRequest]]
 
 log = structlog.get_logger(__name__)
-
-_NOTICED_SECONDS = 2.0
-"""Within which it is noticed that a worker has died."""
 
 _BUSY = (429, 502, 503)
 """Answers of a worker that another worker may not give."""
@@ -284,37 +281,30 @@ class Gateway:
         route = self._routes.snapshot().by_id(call.route.deployment_id)
         if route is None:
             raise gone(call.route)
-        excluded: frozenset[str] = frozenset()
-        left = self._settings.retries
+        tries = Tries(self._settings.retries, self._notice_seconds(call))
         while True:
-            lease = self._balancer.try_lease(route, excluded)
+            lease = self._balancer.try_lease(route, tries.excluded)
             if lease is None:
-                lease = await self._balancer.lease(route, excluded, call.caller.key_id, call.max_wait)
+                lease = await self._balancer.lease(route, tries.excluded, call.caller.key_id, call.max_wait)
             try:
                 return lease, await self._send(call, lease, prepare, adapter)
-            except _Failed as caught:
+            except Failed as caught:
                 failed = caught
                 lease.release()
             except BaseException:
                 lease.release()
                 raise
-            if left <= 0:
-                raise failed.error
-            left -= 1
             route = self._routes.snapshot().by_id(route.deployment_id) or route
-            excluded |= {lease.endpoint.worker_id}
-            if all(endpoint.worker_id in excluded for endpoint in route.endpoints):
-                if failed.remedy is _Remedy.OTHERS:
-                    raise failed.error
-                if failed.remedy is _Remedy.REPLACEMENT:
-                    await self._changed(_NOTICED_SECONDS)
-                    route = self._routes.snapshot().by_id(route.deployment_id) or route
-                else:
-                    left = 0
-                excluded = frozenset()
+            if seconds := tries.after(failed, lease.endpoint.worker_id, route, self._clock.monotonic()):
+                await self._changed(seconds)
+                route = self._routes.snapshot().by_id(route.deployment_id) or route
+
+    def _notice_seconds(self, call: Call) -> float:
+        longest = min(NOTICED_SECONDS, self._settings.cold_start_seconds)
+        return longest if call.max_wait is None else min(longest, call.max_wait)
 
     async def _send(self, call: Call, lease: Lease, prepare: Prepare, adapter: Adapters) -> Answer:
-        """The worker's answer where it is a success; `_Failed` where another try may do better."""
+        """The worker's answer where it is a success; `Failed` where another try may do better."""
         try:
             wire = prepare(lease.endpoint)
             if not isinstance(wire, WireRequest):
@@ -323,13 +313,13 @@ class Gateway:
             answer = await self._upstream.send(lease.endpoint.address, wire)
         except Lost as lost:
             if lost.unreachable:
-                self._balancer.suspect(lease.endpoint.worker_id)
-            raise _Failed(lost.error, _Remedy.REPLACEMENT if lost.unreachable else _Remedy.SAME) from lost
+                self._balancer.suspect(lease)
+            raise Failed(lost.error, Remedy.REPLACEMENT if lost.unreachable else Remedy.SAME) from lost
         if 200 <= answer.status < 300:
             return answer
         error = adapter.decode_error(answer.status, await answer.read_start())
         if answer.status in _BUSY:
-            raise _Failed(error, _Remedy.OTHERS) from error
+            raise Failed(error, Remedy.OTHERS) from error
         raise error
 
     async def _changed(self, seconds: float) -> None:
@@ -340,21 +330,6 @@ class Gateway:
         finally:
             for wait in waits:
                 wait.cancel()
-
-
-class _Remedy(Enum):
-    """Who may do better at the next try, where no other worker is left."""
-
-    SAME = auto()  # the connection was cut: it may have been an old one, so the same worker is asked once more
-    OTHERS = auto()  # it said that it is busy; nobody else is there
-    REPLACEMENT = auto()  # it is not there any more, and its replacement is on its way
-
-
-class _Failed(Exception):
-    def __init__(self, error: ModelyardError, remedy: _Remedy) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.remedy = remedy
 
 
 def _count_chunks(call: Call, chunks: list[Chunk]) -> None:

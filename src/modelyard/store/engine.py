@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from modelyard.errors import ConfigurationError
 
 READ_ONLY = "modelyard_read_only"
-BUSY_SECONDS = 30
-"""How long a writer waits for its turn."""
+BUSY_SECONDS = 10
+"""How long a writer waits for its turn, and anybody for a connection that works: clients that wait for a minute, as
+many do, are told 503 in time to come back."""
 CONNECT_SECONDS = 5
-STATEMENT_SECONDS = 60
+STATEMENT_SECONDS = 20
 """A server that takes longer for one statement counts as away; usage over millions of calls takes about one."""
 
 _PRAGMAS = (

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from modelyard.errors import Unavailable
 from modelyard.store import migrations
@@ -91,10 +91,9 @@ class Store:
     @contextlib.asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
         """A transaction: committed at the end of the block, rolled back by any exception. Do not nest them: on
-        SQLite the inner one waits for the outer, and gives up after 30 s with `Unavailable`."""
-        async with self._turn(), contextlib.AsyncExitStack() as stack:
+        SQLite the inner one waits for the outer, and gives up after `BUSY_SECONDS` with `Unavailable`."""
+        async with self._turn(), self._connected() as connection:
             with translated():
-                connection = await stack.enter_async_context(self._engine.connect())
                 transaction = await connection.begin()
             session = Session(connection)
             try:
@@ -110,11 +109,19 @@ class Store:
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
         """One consistent view for reading; it waits for no writer."""
-        async with contextlib.AsyncExitStack() as stack:
+        async with self._connected() as connection:
             with translated():
-                connection = await stack.enter_async_context(self._engine.connect())
                 connection = await connection.execution_options(**self._read_options)
             yield Transaction(Session(connection))
+
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        async with contextlib.AsyncExitStack() as stack:
+            # A server that hangs, rather than being gone, would also keep the look whether a connection still works.
+            with translated():
+                async with asyncio.timeout(BUSY_SECONDS):
+                    connection = await stack.enter_async_context(self._engine.connect())
+            yield connection
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

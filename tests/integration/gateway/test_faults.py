@@ -189,7 +189,8 @@ async def test_a_dead_workers_calls_go_to_the_living(house: House, start_worker:
     assert {response.status_code for response in responses} == {200}
 
 
-async def test_no_worker_to_be_reached_is_no_capacity(house: House) -> None:
+async def test_no_worker_to_be_reached_is_no_capacity(build: Build) -> None:
+    house = await build(cold_start_seconds=0.2)
     house.routes.put(make_route(endpoints=(Endpoint("w0", "http://127.0.0.1:9"),)))
     response = await house.chat()
     assert shape_of(response) == (503, "worker_unreachable")

@@ -217,7 +217,11 @@ async def test_excluded_workers_are_not_taken_and_do_not_block_others() -> None:
 
 async def test_a_suspect_is_asked_last_for_a_while() -> None:
     setup = Setup(two_workers(3))
-    setup.balancer.suspect("w0")
+    lease = setup.take()
+    assert lease.endpoint.worker_id == "w0"
+    lease.release()
+    setup.balancer.suspect(lease)
+    assert setup.waker.woken == [setup.route.deployment_id], "somebody looks whether it lives"
     assert [setup.take().endpoint.worker_id for _ in range(4)] == ["w1", "w1", "w1", "w0"]
     await setup.clock.advance(2)
     assert setup.take().endpoint.worker_id == "w0"
