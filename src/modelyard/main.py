@@ -31,7 +31,6 @@ from modelyard.control.reconciler import Reconciler
 from modelyard.control.routes import Routes
 from modelyard.control.usage import UsageWriter
 from modelyard.domain.load import GatewayLoad
-from modelyard.errors import ConfigurationError
 from modelyard.gateway.places import Places, SharedPlaces
 from modelyard.gateway.ports import Waker
 from modelyard.gateway.service import Gateway
@@ -41,8 +40,8 @@ from modelyard.http.inference.routes import inference_routes
 from modelyard.http.parts import Parts
 from modelyard.http.server import address_of, listening_socket, serve
 from modelyard.launchers.base import Launcher
-from modelyard.launchers.local import LocalLauncher
-from modelyard.settings import LauncherKind, Settings
+from modelyard.launchers.choice import chosen
+from modelyard.settings import Settings
 from modelyard.store import Store
 
 log = structlog.get_logger(__name__)
@@ -164,7 +163,7 @@ async def _ground(settings: Settings) -> AsyncIterator[Ground]:
         store = await Store.open(settings.database)
         stack.push_async_callback(store.aclose)
         routes = Routes(store, clock, settings)
-        launcher = _launcher(settings)
+        launcher = await chosen(settings)
         stack.push_async_callback(launcher.aclose)
         await routes.refresh()
         yield Ground(settings, store, clock, routes, launcher)
@@ -258,14 +257,6 @@ async def _running(loop: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterat
 def _swift(settings: Settings) -> Settings:
     poll = min(settings.reconciler.poll_seconds, _CONTROLLER_POLL_SECONDS)
     return settings.model_copy(update={"reconciler": settings.reconciler.model_copy(update={"poll_seconds": poll})})
-
-
-def _launcher(settings: Settings) -> Launcher:
-    if settings.launcher is not LauncherKind.LOCAL:
-        raise ConfigurationError(
-            f"The launcher '{settings.launcher}' is not part of this version.", hint="Use MODELYARD_LAUNCHER=local."
-        )
-    return LocalLauncher(settings.data_dir, settings)
 
 
 def tell_address(listener: socket.socket) -> None:

@@ -91,6 +91,35 @@ class AutoscaleSettings(Group):
     """Load is averaged over this window before workers are taken away."""
 
 
+class RegistryLogin(Group):
+    username: str
+    password: SecretStr
+
+
+class ContainersSettings(Group):
+    engine: str | None = None
+    """Where the container engine (Docker or Podman) is asked: unix:///path/to/socket or tcp://host:port. Not set:
+    DOCKER_HOST, else the usual sockets."""
+    network: str | None = None
+    """The network of workers' containers: "host", or the name of one that the server itself is in. Not set: the
+    engine's own, with each worker's port published on ``host``."""
+    host: str = "127.0.0.1"
+    """The address of this machine on which workers' ports are published, and at which the server calls them."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    """The port that a worker is told to listen on inside its container, unless its image exposes just one."""
+    worker_image: str | None = None
+    """The image that runs built-in engines, as in localhost/modelyard-worker:1; ``{engine}`` in it becomes the
+    engine's name. Not set: they run as processes of this machine."""
+    mounts: tuple[str, ...] = ()
+    """Directories that every container sees, as /on/the/machine:/in/the/container[:ro]."""
+    registries: dict[str, RegistryLogin] = {}
+    """Who pulls from registries that ask, as in {"ghcr.io": {"username": "me", "password": "…"}}."""
+    init: bool = False
+    """Whether the engine's small init is a container's first process, for programs that do not heed SIGTERM there."""
+    gpu_driver: Literal["nvidia", "cdi"] = "nvidia"
+    """How GPUs are asked for: by NVIDIA's container runtime, or by CDI names (nvidia.com/gpu=0)."""
+
+
 class CatalogSettings(Group):
     starters: bool = True
     """Whether the built-in starter models are offered."""
@@ -228,12 +257,13 @@ class Settings(BaseSettings):
     gateways: Count = 1
     """Gateway processes on the same port; more than one make use of more cores, and another process then controls."""
     launcher: LauncherKind = LauncherKind.LOCAL
-    """Where workers run."""
+    """Where workers run: as processes (local), or those of images in containers (container)."""
     bootstrap_api_key: SecretStr | None = None
     """The administrator's key at first start, instead of a random one."""
     gateway: GatewaySettings = GatewaySettings()
     reconciler: ReconcilerSettings = ReconcilerSettings()
     autoscale: AutoscaleSettings = AutoscaleSettings()
+    containers: ContainersSettings = ContainersSettings()
     catalog: CatalogSettings = CatalogSettings()
     weights: WeightsSettings = WeightsSettings()
     security: SecuritySettings = SecuritySettings()

@@ -9,17 +9,16 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 from launcher_suite import LauncherSuite, observed, pid_of, until
 
 from modelyard.domain.deployments import Phase
 from modelyard.domain.templates import BUILT_IN_REGISTRY
 from modelyard.errors import LaunchError
+from modelyard.launchers.endings import in_words
 from modelyard.launchers.local import LocalLauncher
 from modelyard.launchers.local.environment import environment
 from modelyard.launchers.local.home import Home
-from modelyard.launchers.local.processes import in_words
 from modelyard.settings import LoggingSettings, Settings
 from modelyard.testing.workers import fake_spec
 
@@ -39,17 +38,6 @@ async def launcher(make_launcher: Callable[[], LocalLauncher]) -> AsyncIterator[
         for seen in await last.observe(deployment_id):
             await last.stop(seen.worker_id, 0)
     await made.aclose()
-
-
-@pytest.fixture
-def is_alive() -> Callable[[int], bool]:
-    def check(pid: int) -> bool:
-        try:
-            return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
-
-    return check
 
 
 class TestLocalLauncher(LauncherSuite):

@@ -11,7 +11,8 @@ from launcher_suite import SECONDS, observed, until
 
 from modelyard.domain.deployments import Phase, Resources, WorkerSpec
 from modelyard.errors import LaunchError
-from modelyard.launchers.local import LocalLauncher, memory, reservations
+from modelyard.launchers import machine
+from modelyard.launchers.local import LocalLauncher, memory
 from modelyard.settings import Settings
 from modelyard.testing.workers import fake_spec
 
@@ -78,7 +79,7 @@ async def test_what_is_mapped_from_files_does_not_count(launcher: LocalLauncher)
 async def test_memory_that_others_have_reserved_is_refused_with_the_figures(
     launcher: LocalLauncher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "there_is", lambda: 1000 * MIB)
+    monkeypatch.setattr(machine, "memory", lambda: 1000 * MIB)
     await launcher.start(spec("import time; time.sleep(60)", memory=600 * MIB))
     with pytest.raises(LaunchError, match=r"500 MiB of memory: 600 MiB of 1000 MiB"):
         await launcher.start(spec("pass", memory=500 * MIB))
@@ -87,7 +88,7 @@ async def test_memory_that_others_have_reserved_is_refused_with_the_figures(
 
 
 async def test_every_worker_has_gpus_of_its_own(launcher: LocalLauncher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reservations, "gpus", lambda: ["0", "1", "2"])
+    monkeypatch.setattr(machine, "gpus", lambda: ["0", "1", "2"])
     says = "import os, time; print('GPUS', os.environ.get('CUDA_VISIBLE_DEVICES'), flush=True); time.sleep(60)"
 
     async def seen_by(gpus: int) -> str:
@@ -104,4 +105,4 @@ async def test_every_worker_has_gpus_of_its_own(launcher: LocalLauncher, monkeyp
     ("number", "words"), [(0, "0 bytes"), (1536, "1.5 KiB"), (2 * 1024**3, "2 GiB"), (5 * 1024**4, "5 TiB")]
 )
 def test_sizes_are_for_people(number: int, words: str) -> None:
-    assert memory.in_words(number) == words
+    assert machine.in_words(number) == words

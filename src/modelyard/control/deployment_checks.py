@@ -32,7 +32,7 @@ def require_launchable(template: Template, settings: Settings) -> None:
             "path",
             "model_id",
             msg=f"the model's template '{template.name}' runs a container image of the registry '{registry}', which "
-            "the launcher 'local' cannot; that needs --launcher container, part of a later version. Here a template's "
+            "the launcher 'local' cannot; start the server with --launcher container for that. Here a template's "
             f"registry is '{BUILT_IN_REGISTRY}' (a built-in engine) or '{LOCAL_REGISTRY}' (a command)",
             code="launcher_cannot_run_images",
         )

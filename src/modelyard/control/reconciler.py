@@ -170,7 +170,7 @@ class Reconciler:
                     return
             except Unavailable as error:
                 if not failing:
-                    log.warning("the reconciler waits for the store", error=str(error))
+                    log.warning("the reconciler waits", error=str(error))
                 failing = True
                 await self._clock.sleep(self._settings.poll_seconds)
             except Exception:
@@ -233,7 +233,9 @@ class Reconciler:
         try:
             result = await step(deployment, self._bench)
         except Unavailable as error:
-            log.warning("a step waits for the store", deployment=deployment.id, error=str(error))
+            # The store or the launcher's engine is away: with no pause it would be tried again at once.
+            log.warning("a step is put off", deployment=deployment.id, error=str(error))
+            await self._clock.sleep(self._settings.poll_seconds)
             self._unfinished.add(deployment.id)
             return
         except Exception:

@@ -59,8 +59,8 @@ def main() -> None:
         print(message)
     if message := os.environ.get("FAIL"):
         raise SystemExit(message)
-    if os.environ.get("STUBBORN"):
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Said, not left to the default: a container's first process has none.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if os.environ.get("STUBBORN") else lambda *_: os._exit(0))
     if os.environ.get("CHILD"):
         print("child", subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid)
     if seconds := os.environ.get("DIE_AFTER"):

@@ -14,6 +14,7 @@ from pathlib import Path
 from modelyard.domain.deployments import WorkerSpec
 from modelyard.domain.templates import BUILT_IN_REGISTRY, LOCAL_REGISTRY
 from modelyard.errors import LaunchError
+from modelyard.launchers import machine
 from modelyard.launchers.local.home import Home
 from modelyard.launchers.local.processes import MARK
 
@@ -30,7 +31,6 @@ _HANDED_ON = frozenset(
 _HANDED_ON_PREFIXES = ("LC_", "NVIDIA_")
 _FOR_WEIGHTS = ("HF_", "HUGGING_FACE_", "PIP_", "AWS_", "GOOGLE_", "AZURE_", "PYTHONPATH")
 _GPUS = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS")
 
 
 def environment(
@@ -47,7 +47,7 @@ def environment(
     base["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), server.get("PATH", os.defpath)])
     base["PYTHONUNBUFFERED"] = "1"  # last words must reach the log
     if spec.resources.cpus:
-        base |= dict.fromkeys(_THREADS, str(spec.resources.cpus))
+        base |= machine.threads(spec.resources.cpus)
     if spec.resources.gpus is not None:  # 0 means none; where nothing is said, it sees what the server sees
         base |= dict.fromkeys(_GPUS, ",".join(gpu_ids))
     return {**base, **spec.env, MARK: spec.worker_id, "MODELYARD_WORKER_STATUS": str(home.status_file)}

@@ -6,9 +6,7 @@ import fcntl
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,14 +15,18 @@ from pathlib import Path
 import psutil
 import structlog
 
-from modelyard.domain.deployments import Observation, Phase, WorkerSpec
+from modelyard.domain.deployments import Observation, Phase, Resources, WorkerSpec
 from modelyard.domain.specs import bound
 from modelyard.errors import LaunchError
+from modelyard.launchers import machine
 from modelyard.launchers.base import Capacity
-from modelyard.launchers.local import log_files, memory, reservations
+from modelyard.launchers.endings import MORE_MEMORY, in_words, last_words
+from modelyard.launchers.local import log_files, memory
 from modelyard.launchers.local.environment import command, environment
 from modelyard.launchers.local.home import Home, Process, Record
-from modelyard.launchers.local.processes import all_marked, born, in_words, is_alive, is_running, marked, signal_group
+from modelyard.launchers.local.processes import all_marked, born, is_alive, is_running, marked, signal_group
+from modelyard.launchers.ports import FreePorts
+from modelyard.launchers.reservations import Reservations, reserved
 from modelyard.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -45,14 +47,14 @@ class LocalLauncher:
     killed with the event loop that started them, and a worker must outlive its server.
     """
 
-    def __init__(self, data_dir: Path, settings: Settings) -> None:
+    def __init__(self, data_dir: Path, settings: Settings, reservations: Reservations | None = None) -> None:
         self._root = data_dir.absolute() / "workers"
         self._log_bytes = settings.logging.worker_log_bytes
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._records: dict[str, Record] = {}
-        self._ports: list[int] = []
-        # Of two that start at once, both must not be given the same room.
-        self._reserving = threading.Lock()
+        self._ports = FreePorts()
+        self._reservations = reservations or Reservations()
+        self._reservations.add_source(self._running)
 
     # The seam
 
@@ -94,6 +96,10 @@ class LocalLauncher:
         """Nothing is held but the children, and those go on without us."""
         self._children.clear()
 
+    def knows(self, worker_id: str) -> bool:
+        """Whether there is anything of this worker."""
+        return (self._root / worker_id).is_dir()
+
     # Starting
 
     def _start(self, spec: WorkerSpec) -> None:
@@ -109,11 +115,10 @@ class LocalLauncher:
             raise LaunchError(_launch_words(error, home.path)) from error
 
     def _spawn(self, home: Home, spec: WorkerSpec) -> None:
-        port = self._free_port()
+        port = self._ports.take(HOST)
         spec = bound(spec, host=HOST, port=port)
         try:
-            with self._reserving:
-                gpu_ids = reservations.taken_gpus(spec.resources, self._running(), reservations.gpus())
+            with self._reservations.taking(spec.resources) as gpu_ids:
                 env = environment(spec, home, gpu_ids)
                 argv = command(spec, env)
                 home.write_record(spec, f"http://{HOST}:{port}", gpu_ids)
@@ -124,17 +129,6 @@ class LocalLauncher:
         self._children[spec.worker_id] = child
         home.write_process(Process(child.pid, born(child.pid)))
         log.info("worker started", worker=spec.worker_id, deployment=spec.deployment_id, pid=child.pid, port=port)
-
-    def _free_port(self) -> int:
-        """A port that nobody listens on now, and that no worker was given lately: theirs may not be open yet."""
-        for _ in range(50):
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-                probe.bind((HOST, 0))
-                port = int(probe.getsockname()[1])
-            if port not in self._ports:
-                break
-        self._ports = [*self._ports[-200:], port]
-        return port
 
     # Looking
 
@@ -198,7 +192,7 @@ class LocalLauncher:
         said = home.status()
         if said is not None and said.phase == Phase.EXITED and said.detail:
             return said.detail
-        words = log_files.last_words(await self.logs(home.worker_id, _LAST_WORDS_LINES))
+        words = last_words(await self.logs(home.worker_id, _LAST_WORDS_LINES))
         return f"{in_words(code)}: {words}" if words else f"{in_words(code)}; it wrote nothing"
 
     # Ending
@@ -209,8 +203,8 @@ class LocalLauncher:
         if process is None or (used := memory.held(process.pid)) <= limit or not self._runs(home):
             return
         why = (
-            f"out of memory: it held {memory.in_words(used)}, and its limit is {memory.in_words(limit)}; raise memory "
-            "in the template's endpoint_config or the deployment's vendor_configuration"
+            f"out of memory: it held {machine.in_words(used)}, and its limit is {machine.in_words(limit)}; "
+            f"{MORE_MEMORY}"
         )
         log.warning("worker is killed", worker=home.worker_id, why=why)
         home.write_verdict(why)
@@ -252,8 +246,13 @@ class LocalLauncher:
 
     def _capacity(self) -> Capacity:
         self._root.mkdir(parents=True, exist_ok=True)
-        total = reservations.total(shutil.disk_usage(self._root).free)
-        return Capacity(total=total, reserved=reservations.reserved(self._running()))
+        total = Resources(
+            cpus=os.cpu_count() or 1,
+            memory=machine.memory(),
+            storage=shutil.disk_usage(self._root).free,
+            gpus=len(machine.gpus()),
+        )
+        return Capacity(total=total, reserved=reserved(self._running()))
 
     def _running(self) -> list[Record]:
         """Of every worker that runs, or is being started."""

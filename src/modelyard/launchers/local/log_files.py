@@ -1,17 +1,13 @@
 """A worker's log: kept within bounds while it is being written, read from its end."""
 
 import os
-import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 KEPT = 3
 """Old logs that are kept beside the current one."""
 
 _TAIL_BYTES = 256 * 1024
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_NOISE = re.compile(r"^[\s\-=*_.~^|]*$")
 
 
 def is_longer(log: Path, limit: int) -> bool:
@@ -43,22 +39,6 @@ def tail(log: Path, lines: int) -> list[str]:
             break
         found = _lines(path) + found
     return found[-lines:] if lines > 0 else []
-
-
-def last_words(lines: Sequence[str], count: int = 3) -> str | None:
-    """What a program most likely meant to say last: its last lines that hold words, in one line.
-
-    Of a Python traceback that is the error itself; the frames above it are left to the log.
-    """
-    plain = [_ANSI.sub("", line).rstrip() for line in lines]
-    starts = [index for index, line in enumerate(plain) if line.startswith("Traceback (most recent call last)")]
-    if starts:
-        after = plain[starts[-1] + 1 :]
-        # Frames are indented, the error is not.
-        error = next((index for index, line in enumerate(after) if line and not line[0].isspace()), None)
-        plain = after[error:] if error is not None else plain
-    said = [line.strip() for line in plain if not _NOISE.match(line)]
-    return " | ".join(said[-count:])[-600:] or None
 
 
 def _numbered(log: Path, number: int) -> Path:

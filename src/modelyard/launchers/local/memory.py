@@ -1,4 +1,4 @@
-"""How much memory a worker's processes hold, and how much there is.
+"""How much memory a worker's processes hold.
 
 Counted is what the kernel cannot take back: anonymous and shared memory. Weights that are mapped from a file are not:
 their pages are the page cache's, and workers share them.
@@ -10,7 +10,6 @@ from pathlib import Path
 import psutil
 
 _COUNTED = ("RssAnon:", "RssShmem:")
-_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def held(leader: int) -> int:
@@ -22,24 +21,6 @@ def held(leader: int) -> int:
             with contextlib.suppress(psutil.Error):
                 total += _of(each)
     return total
-
-
-def there_is() -> int:
-    """Bytes of this machine, or of the container that the server runs in."""
-    limits = [psutil.virtual_memory().total]
-    for path in _LIMITS:
-        with contextlib.suppress(OSError, ValueError):  # "max" is no number
-            limits.append(int(Path(path).read_text()))
-    return min(limits)
-
-
-def in_words(number: float) -> str:
-    """A size for people, as in 1.5 GiB."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if number < 1024:
-            return f"{number:.4g} {unit}"
-        number /= 1024
-    return f"{number:.4g} TiB"
 
 
 def _of(process: psutil.Process) -> int:

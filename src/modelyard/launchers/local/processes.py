@@ -91,20 +91,3 @@ def signal_group(process: Process, number: signal.Signals) -> None:
     """Send a signal to the worker and all it started; nothing happens where it is gone."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
-
-
-def in_words(code: int | None) -> str:
-    """How a process ended, for people. Negative codes are signals, as in `subprocess`."""
-    if code is None:
-        return "ended while no server watched it"
-    if code == 0:
-        return "ended by itself with exit code 0"
-    if code > 0:
-        # Shells report a signal as 128 + its number.
-        return in_words(128 - code) if code in (128 + signal.SIGKILL, 128 + signal.SIGSEGV) else f"exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        return f"killed by signal {-code}"
-    notes = {"SIGKILL": " (out of memory?)", "SIGSEGV": " (a crash in native code)", "SIGBUS": " (disk full?)"}
-    return f"killed by {name}{notes.get(name, '')}"

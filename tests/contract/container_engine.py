@@ -1,0 +1,130 @@
+"""A real container engine for tests: the one that MODELYARD_TEST_CONTAINER_ENGINE names, else a Podman of their own.
+
+Podman keeps everything in a temporary directory and is told what it needs by a file of its own: nothing of the user's
+engine, images or settings is touched. Where there is neither, tests that need one are skipped and say so; with
+MODELYARD_TEST_REQUIRE_CONTAINERS set they fail instead.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from container_images import python_base
+
+ADDRESS = "MODELYARD_TEST_CONTAINER_ENGINE"
+REQUIRED = "MODELYARD_TEST_REQUIRE_CONTAINERS"
+_CONF = """[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+{runtime}
+"""
+_START_SECONDS = 30.0
+
+
+class TestEngine:
+    """What tests do with an engine besides what the launcher does."""
+
+    __test__ = False
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def import_image(self, name: str, layer: bytes, changes: Sequence[str] = ()) -> str:
+        """Make a file system an image; its name."""
+        query = [("fromSrc", "-"), ("repo", name), *(("changes", each) for each in changes)]
+        with self.client() as api:
+            answer = api.post("/images/create", params=query, content=layer)
+        assert answer.status_code == 200, answer.text
+        return name
+
+    def containers(self) -> list[str]:
+        """Every container that carries a label of ours."""
+        with self.client() as api:
+            query = {"all": "true", "filters": '{"label": ["modelyard.worker"]}'}
+            found = api.get("/containers/json", params=query).raise_for_status().json()
+        return [each["Names"][0].lstrip("/") for each in found]
+
+    def remove(self, name: str) -> None:
+        with self.client() as api:
+            api.delete(f"/containers/{name}", params={"force": "true", "v": "true"})
+
+    def client(self) -> httpx.Client:
+        """Of the engine's own API."""
+        transport = httpx.HTTPTransport(uds=self.address.removeprefix("unix://"))
+        return httpx.Client(transport=transport, base_url="http://engine", timeout=120)
+
+
+def _cannot() -> str | None:
+    """Why there can be no Podman here."""
+    if shutil.which("podman") is None:
+        return "podman is not installed (apt-get install podman runc iptables)"
+    if os.geteuid() != 0:
+        return f"a Podman of the tests' own needs root; name an engine by {ADDRESS}"
+    return None
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[TestEngine]:
+    """A real engine with nothing in it."""
+    if address := os.environ.get(ADDRESS):
+        yield TestEngine(address)
+        return
+    if (why := _cannot()) is not None:
+        words = f"NO CONTAINER ENGINE, SO CONTAINERS ARE NOT TESTED: {why}"
+        pytest.fail(words) if os.environ.get(REQUIRED) else pytest.skip(words)
+    directory = Path(tempfile.mkdtemp(prefix="modelyard-podman-"))
+    try:
+        yield from _podman(directory)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _podman(directory: Path) -> Iterator[TestEngine]:
+    conf, socket = directory / "containers.conf", directory / "podman.sock"
+    conf.write_text(_CONF.format(runtime='runtime = "runc"' if shutil.which("runc") else ""))
+    env = {**os.environ, "CONTAINERS_CONF": str(conf)}
+    podman = ["podman", "--root", str(directory / "root"), "--runroot", str(directory / "run")]
+    with (directory / "service.log").open("wb") as log:
+        service = subprocess.Popen(
+            [*podman, "system", "service", "--time=0", f"unix://{socket}"], env=env, stdout=log, stderr=log
+        )
+    try:
+        deadline = time.monotonic() + _START_SECONDS
+        while not socket.exists():
+            said = (directory / "service.log").read_text()
+            assert service.poll() is None, said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.05)
+        yield TestEngine(f"unix://{socket}")
+    finally:
+        subprocess.run([*podman, "rm", "--force", "--all", "--time", "0"], env=env, capture_output=True, timeout=60)
+        service.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            service.wait(10)
+        service.kill()
+        subprocess.run(["umount", "--lazy", str(directory / "root" / "overlay")], capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def python_image(engine: TestEngine) -> str:
+    """The image of the test worker: registry, image and tag in one."""
+    return engine.import_image("localhost/modelyard-test-python:1", python_base())
+
+
+@pytest.fixture
+def none_left(engine: TestEngine) -> Iterator[None]:
+    """After the test no container of ours is there."""
+    yield
+    left = engine.containers()
+    for name in left:
+        engine.remove(name)
+    assert not left
