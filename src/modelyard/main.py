@@ -201,6 +201,7 @@ async def _calling_side(
             cards=catalog.load().cards,
             hot_routes=inference_routes(gateway, keys, settings.gateway),
             hot_openapi=openapi_paths(),
+            on_routes=ground.routes.refresh,
         )
 
 

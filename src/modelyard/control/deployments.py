@@ -17,6 +17,7 @@ from modelyard.control.gone import wait_until_gone
 from modelyard.control.idempotency import Attempt, create_once
 from modelyard.control.rolling import Origin, Rolling, record
 from modelyard.control.scope import Scope, refuse_built_in, unknown_account
+from modelyard.control.server_checks import refuse_backend_in_use
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Right
 from modelyard.domain.cards import EngineCard
 from modelyard.domain.deployments import Deployment, DeploymentStatus, Event, StatusDetail, Target
@@ -194,6 +195,7 @@ class Deployments:
         async with self._store.begin() as tx:
             deployment = await deployment_to_write(tx, scope, deployment_id, model_id, deleted=True)
             if not deployment.target.deleted:
+                await refuse_backend_in_use(tx, deployment.id, deployment.account_id)
                 target = replace(deployment.target, deleted=True, generation=deployment.target.generation + 1)
                 await tx.deployments.set_target(replace(deployment, target=target))
                 await tx.deployments.add_event(Event(deployment.id, now, "deleted", "Its workers are being stopped."))

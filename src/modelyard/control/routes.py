@@ -1,7 +1,7 @@
 """What can be called, for the gateway: the store's deployments as one immutable table, kept fresh."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from modelyard.domain.lifecycle import is_hopeless, status_of
 from modelyard.domain.models import Model
 from modelyard.domain.parameters import Value
 from modelyard.domain.routes import Endpoint, Route, RouteTable
+from modelyard.domain.servers import ModelServer
 from modelyard.domain.snapshots import Snapshot, snapshot_of
 from modelyard.domain.startup import coming_since
 from modelyard.domain.templates import BUILT_IN_REGISTRY, EndpointProtocol, ModelType, Template
@@ -73,11 +74,13 @@ class Routes:
                 deployments = await tx.deployments.all_live()
                 models = await tx.models.get_many(list({each.model_id for each in deployments}))
                 template_ids = {model.model_template_id for model in models.values() if model.model_template_id}
+                servers = await tx.servers.all()
                 templates = await tx.templates.get_many(list(template_ids))
                 shown = {pair for each in deployments for pair in _shown(each)}
                 kept = {pair: snapshot for pair, snapshot in self._snapshots.items() if pair in shown}
                 self._snapshots = kept | await tx.revisions.snapshots(shown - kept.keys())
-            self._table = table_of(deployments, models, templates, self._snapshots, self._cards, self._clock.now())
+            now = self._clock.now()
+            self._table = table_of(deployments, models, templates, self._snapshots, self._cards, now, servers)
             self._deployments = deployments
             self._version = version
             # Whoever waits now is woken; whoever waits from now on waits for the next change.
@@ -110,15 +113,16 @@ def table_of(
     snapshots: Snapshots,
     cards: Mapping[str, EngineCard],
     now: datetime,
+    servers: Iterable[ModelServer] = (),
 ) -> RouteTable:
-    """The route of every deployment whose model has a template."""
+    """The route of every deployment whose model has a template, and the model servers in front of them."""
     routes = []
     for deployment in deployments:
         model = models[deployment.model_id]
         template = templates.get(model.model_template_id or "")
         if template is not None:
             routes.append(route_of(deployment, model, template, snapshots, cards, now))
-    return RouteTable(routes)
+    return RouteTable(routes, servers)
 
 
 def route_of(
@@ -162,6 +166,8 @@ def route_of(
         start_seconds=deployment.observed.start_seconds,
         coming_since=coming_since(deployment.workers),
         hopeless=is_hopeless(deployment),
+        created_at=deployment.created_at,
+        model_account_id=model.account_id,
     )
 
 

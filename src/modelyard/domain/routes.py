@@ -4,14 +4,16 @@ A `RouteTable` is immutable; a new one replaces it whenever something changed, s
 consistent state from beginning to end.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import accumulate
 from types import MappingProxyType
 
-from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID
 from modelyard.domain.deployments import DeploymentStatus
 from modelyard.domain.parameters import ParameterSchema
+from modelyard.domain.servers import ModelServer
 from modelyard.domain.templates import EndpointProtocol, ModelType
 from modelyard.domain.vendors import VendorTarget
 
@@ -57,28 +59,53 @@ class Route:
     """Its workers fail: without a ready one, calls are refused at once."""
     vendor: VendorTarget | None = None
     """Set where a vendor answers instead of workers."""
+    created_at: datetime = datetime.min.replace(tzinfo=UTC)
+    model_account_id: str | None = None
+    """Where the model is another account's than the deployment: a built-in model that somebody deployed."""
+
+    @property
+    def is_dead(self) -> bool:
+        """Calls are refused at once."""
+        return self.hopeless and not self.endpoints
+
+    @property
+    def is_going(self) -> bool:
+        return self.status is DeploymentStatus.DELETE_IN_PROGRESS
 
 
 class RouteTable:
-    """Routes by deployment id, and by (account, name) for deployments' and built-in models' names."""
+    """Routes by deployment id; by (account, name) for the names of deployments, of their models and of the model
+    servers in front of them."""
 
-    __slots__ = ("_by_id", "_by_name", "workers")
+    __slots__ = ("_by_id", "_by_model", "_by_name", "_by_server", "_servers", "workers")
 
-    def __init__(self, routes: Iterable[Route] = ()) -> None:
+    def __init__(self, routes: Iterable[Route] = (), servers: Iterable[ModelServer] = ()) -> None:
         by_id: dict[str, Route] = {}
         by_name: dict[tuple[str, str], tuple[Route, ...]] = {}
+        by_model: dict[tuple[str, str], list[Route]] = {}
         for route in routes:
             by_id[route.deployment_id] = route
-            names = {route.deployment_name}
-            if route.account_id == PLATFORM_ACCOUNT_ID:
-                names.add(route.model_name)
-            for name in names:
-                key = (route.account_id, name)
-                by_name[key] = (*by_name.get(key, ()), route)
+            key = (route.account_id, route.deployment_name)
+            by_name[key] = (*by_name.get(key, ()), route)
+            # Whoever calls a built-in model by its name means the built-in deployment, not what somebody made of it.
+            if route.model_account_id in (None, route.account_id):
+                for name in (route.model_name, route.model_id):
+                    by_model.setdefault((route.account_id, name), []).append(route)
         self.workers = frozenset(end.worker_id for route in by_id.values() for end in route.endpoints)
         """Ids of all workers that calls can go to."""
         self._by_id: Mapping[str, Route] = MappingProxyType(by_id)
         self._by_name: Mapping[tuple[str, str], tuple[Route, ...]] = MappingProxyType(by_name)
+        self._by_model: Mapping[tuple[str, str], tuple[Route, ...]] = MappingProxyType(
+            {key: tuple(sorted(found, key=_rank, reverse=True)) for key, found in by_model.items()}
+        )
+        self._servers: Mapping[str, ServerRoute] = MappingProxyType(
+            {server.id: ServerRoute(server, by_id) for server in servers}
+        )
+        # An alias goes before a name: that is what it is for.
+        self._by_server: Mapping[tuple[str, str], ServerRoute] = MappingProxyType(
+            {(each.account_id, each.name): each for each in self._servers.values()}
+            | {(each.account_id, each.alias): each for each in self._servers.values() if each.alias is not None}
+        )
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -90,8 +117,57 @@ class RouteTable:
         return self._by_id.get(deployment_id)
 
     def by_name(self, accounts: Iterable[str], name: str) -> tuple[Route, ...]:
-        """Every route called ``name`` in the first of ``accounts`` that has one."""
+        """Every deployment called ``name`` in the first of ``accounts`` that has one."""
         for account in accounts:
             if found := self._by_name.get((account, name)):
                 return found
         return ()
+
+    def by_model(self, account: str, model: str) -> Route | None:
+        """The deployment that a model of the account, by name or id, is called through: the newest of those that are
+        READY; where none is, the newest of those with a worker, else the newest."""
+        for route in self._by_model.get((account, model), ()):
+            if not route.is_going:
+                return route
+        return None
+
+    def server(self, server_id: str) -> "ServerRoute | None":
+        return self._servers.get(server_id)
+
+    def server_named(self, account: str, name: str) -> "ServerRoute | None":
+        """The account's model server with that alias, else with that name."""
+        return self._by_server.get((account, name))
+
+    def names(self, account: str) -> set[str]:
+        """Every name under which something can be called in an account; walks all of them."""
+        return {
+            name for names in (self._by_name, self._by_model, self._by_server) for of, name in names if of == account
+        }
+
+
+class ServerRoute:
+    """A model server as far as calling it goes: the routes behind it, by weight."""
+
+    __slots__ = ("_sums", "_weighted", "account_id", "alias", "name", "server_id")
+
+    def __init__(self, server: ModelServer, routes: Mapping[str, Route]) -> None:
+        self.server_id = server.id
+        self.account_id = server.account_id
+        self.alias = server.alias
+        self.name = server.name
+        found = [(routes.get(backend.deployment_id), backend.weight) for backend in server.backends]
+        there = [(route, weight) for route, weight in found if route is not None and not route.is_going and weight]
+        # One whose workers fail gets no calls while another one is there.
+        alive = [pair for pair in there if not pair[0].is_dead] or there
+        self._weighted = tuple(route for route, _ in alive)
+        self._sums = tuple(accumulate(weight for _, weight in alive))
+
+    def choose(self, share: float) -> Route | None:
+        """The route at ``share``, from 0 on and below 1, of all weights in a row; None where nothing is behind it."""
+        if len(self._weighted) < 2:
+            return self._weighted[0] if self._weighted else None
+        return self._weighted[bisect_right(self._sums, share * self._sums[-1])]
+
+
+def _rank(route: Route) -> tuple[bool, bool, datetime]:
+    return route.status is DeploymentStatus.READY, bool(route.endpoints), route.created_at

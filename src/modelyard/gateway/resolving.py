@@ -1,29 +1,93 @@
-"""From what a client wrote in a path to the deployment it means."""
+"""From what a client wrote, in a path or as its body's model, to the deployment it means.
+
+One order for all calls: a deployment's id, a model server's id; then in the caller's accounts a model server's
+alias or name, a deployment's name, a model's name or id; then the built-in deployments and models.
+"""
+
+import difflib
+import random
+from collections.abc import Callable, Iterable, Iterator
 
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Caller, Right
-from modelyard.domain.deployments import DeploymentStatus
-from modelyard.domain.routes import Route, RouteTable
-from modelyard.errors import Forbidden, InvalidRequest, NotFound
+from modelyard.domain.routes import Route, RouteTable, ServerRoute
+from modelyard.errors import Forbidden, InvalidRequest, NotFound, Unavailable
+
+_LOOKED_AT = 2000
+"""Names among which a similar one is looked for."""
+
+Draw = Callable[[], float]
+"""A number from 0 on and below 1, another one each time."""
+
+_numbers = random.Random()  # noqa: S311  # shares calls out, nothing more
 
 
 def resolve(
-    table: RouteTable, caller: Caller, reference: str, *, selected: str | None = None, model: str | None = None
+    table: RouteTable,
+    caller: Caller,
+    reference: str,
+    *,
+    selected: str | None = None,
+    model: str | None = None,
+    draw: Draw = _numbers.random,
 ) -> Route:
-    """The one deployment that ``reference`` (an id, or a name) means to ``caller``.
+    """The one deployment that ``reference`` means to ``caller``.
 
     ``selected`` narrows names and ids to one of the caller's accounts and the platform's; ``model`` (a model's
-    id or name) must be the deployment's own. Unknown and invisible raise the same `NotFound`; a name that means
-    several deployments raises `InvalidRequest` with their ids.
+    id or name) says that a deployment of that model is meant. Unknown and invisible raise the same `NotFound`; a
+    name that means several deployments raises `InvalidRequest` with their ids.
     """
     route = table.by_id(reference)
+    if route is None and model is None and (server := table.server(reference)) is not None:
+        return through(server, caller, selected, draw)
     if route is None:
-        route = _by_name(table, caller, reference, selected, model)
-    if route is None or not _visible(route, caller, selected) or route.status is DeploymentStatus.DELETE_IN_PROGRESS:
-        raise _unknown(reference)
+        found = _by_name(table, caller, reference, selected, model)
+        if isinstance(found, ServerRoute):
+            return through(found, caller, selected, draw)
+        route = found
+    if route is None or not _visible(route.account_id, caller, selected) or route.is_going:
+        raise unknown(table, caller, reference, selected)
     if not _is_of(route, model):
-        raise _unknown(reference)
-    if not caller.can(Right.CALL, route.account_id):
-        raise Forbidden("Your role in this account lets you see its deployments, but not call them.")
+        raise unknown(table, caller, reference, selected)
+    _require_call(caller, route.account_id)
+    return route
+
+
+def resolve_server(
+    table: RouteTable,
+    caller: Caller,
+    reference: str,
+    *,
+    selected: str | None = None,
+    by_alias: bool = False,
+    draw: Draw = _numbers.random,
+) -> Route:
+    """The deployment behind a model server of which ``reference`` is the id, or with ``by_alias`` the alias."""
+    if by_alias:
+        named = _servers(table, caller, reference, selected)
+        found = [server for server in named if server.alias == reference]
+    else:
+        by_id = table.server(reference)
+        found = [] if by_id is None else [by_id]
+    if len(found) > 1:
+        raise _ambiguous(reference, (server.server_id for server in found), "model servers")
+    if not found or not _visible(found[0].account_id, caller, selected):
+        raise NotFound(f"There is no model server '{reference}'.", code="model_server_not_found")
+    return through(found[0], caller, selected, draw)
+
+
+def through(server: ServerRoute, caller: Caller, selected: str | None, draw: Draw) -> Route:
+    """One of a model server's backends, drawn by weight."""
+    if not _visible(server.account_id, caller, selected):
+        raise NotFound(f"There is no deployment '{server.server_id}'.", code="deployment_not_found")
+    _require_call(caller, server.account_id)
+    route = server.choose(draw())
+    if route is None:
+        raise Unavailable(
+            f"The model server '{server.name}' has no deployment behind it any more.",
+            code="no_backend",
+            retry_after=5,
+            hint=f"PUT /v4/serving/{server.server_id}/backend names another one.",
+        )
     return route
 
 
@@ -37,34 +101,61 @@ def paying_account(caller: Caller, route: Route, selected: str | None) -> str:
     return next(iter(caller.roles), PLATFORM_ACCOUNT_ID)
 
 
-def _visible(route: Route, caller: Caller, selected: str | None) -> bool:
-    if selected is not None and route.account_id not in (selected, PLATFORM_ACCOUNT_ID):
+def unknown(table: RouteTable, caller: Caller, reference: str, selected: str | None = None) -> NotFound:
+    """The same words whether it exists or not; names that the caller may see and that look similar are told."""
+    names = (name for account in (*_own(caller, selected), PLATFORM_ACCOUNT_ID) for name in table.names(account))
+    similar = difflib.get_close_matches(reference, [name for name, _ in zip(names, range(_LOOKED_AT), strict=False)])
+    hint = f"Did you mean {' or '.join(repr(name) for name in similar)}?" if similar else None
+    return NotFound(f"There is no deployment '{reference}'.", code="deployment_not_found", hint=hint)
+
+
+def _own(caller: Caller, selected: str | None) -> Iterator[str]:
+    """The caller's accounts in which it may read."""
+    wanted = (selected,) if selected is not None else tuple(caller.roles)
+    return (account for account in wanted if caller.can(Right.READ, account))
+
+
+def _visible(account_id: str, caller: Caller, selected: str | None) -> bool:
+    if selected is not None and account_id not in (selected, PLATFORM_ACCOUNT_ID):
         return False
-    return caller.can(Right.READ, route.account_id)
+    return caller.can(Right.READ, account_id)
+
+
+def _require_call(caller: Caller, account_id: str) -> None:
+    if not caller.can(Right.CALL, account_id):
+        raise Forbidden("Your role in this account lets you see its deployments, but not call them.")
 
 
 def _is_of(route: Route, model: str | None) -> bool:
     return model is None or model in (route.model_id, route.model_name)
 
 
-def _by_name(table: RouteTable, caller: Caller, name: str, selected: str | None, model: str | None) -> Route | None:
-    own = (selected,) if selected is not None else tuple(caller.roles)
-    readable = [account for account in own if caller.can(Right.READ, account)]
-    own_ones = [route for account in readable for route in table.by_name((account,), name)]
-    # The caller's own deployments go before built-in ones of the same name.
-    found = own_ones or list(table.by_name((PLATFORM_ACCOUNT_ID,), name))
-    # Names are unique within a model.
-    found = [r for r in found if _is_of(r, model) and r.status is not DeploymentStatus.DELETE_IN_PROGRESS]
-    if len(found) > 1:
-        ids = ", ".join(sorted(route.deployment_id for route in found))
-        raise InvalidRequest.at(
-            "path",
-            "id",
-            msg=f"'{name}' is the name of several deployments; use one of the ids {ids}",
-            code="ambiguous_name",
-        )
-    return found[0] if found else None
+def _servers(table: RouteTable, caller: Caller, name: str, selected: str | None) -> list[ServerRoute]:
+    found = (table.server_named(account, name) for account in _own(caller, selected))
+    return [server for server in found if server is not None]
 
 
-def _unknown(reference: str) -> NotFound:
-    return NotFound(f"There is no deployment '{reference}'.", code="deployment_not_found")
+def _by_name(
+    table: RouteTable, caller: Caller, name: str, selected: str | None, model: str | None
+) -> Route | ServerRoute | None:
+    if model is None and (servers := _servers(table, caller, name, selected)):
+        if len(servers) > 1:
+            raise _ambiguous(name, (server.server_id for server in servers), "model servers")
+        return servers[0]
+    # The caller's own deployments and models go before built-in ones of the same name.
+    for accounts in (tuple(_own(caller, selected)), (PLATFORM_ACCOUNT_ID,)):
+        named = [route for account in accounts for route in table.by_name((account,), name)]
+        # Names are unique within a model.
+        found = [route for route in named if _is_of(route, model) and not route.is_going]
+        if not found and model is None:
+            found = [route for account in accounts if (route := table.by_model(account, name)) is not None]
+        if len(found) > 1:
+            raise _ambiguous(name, (route.deployment_id for route in found), "deployments")
+        if found:
+            return found[0]
+    return None
+
+
+def _ambiguous(name: str, ids: Iterable[str], what: str) -> InvalidRequest:
+    msg = f"'{name}' is the name of several {what}; use one of the ids {', '.join(sorted(ids))}"
+    return InvalidRequest.at("path", "id", msg=msg, code="ambiguous_name")

@@ -27,7 +27,7 @@ from modelyard.domain.inference import (
     TextRequest,
 )
 from modelyard.domain.load import GatewayLoad
-from modelyard.domain.routes import Endpoint, Route
+from modelyard.domain.routes import Endpoint, Route, RouteTable
 from modelyard.domain.templates import EndpointProtocol
 from modelyard.domain.usage import Verb
 from modelyard.errors import InvalidRequest, NotFound, UpstreamError
@@ -44,7 +44,7 @@ from modelyard.gateway.looking import SecondLook
 from modelyard.gateway.metering import Call
 from modelyard.gateway.places import Places
 from modelyard.gateway.ports import RouteSource, UsageSink, Waker
-from modelyard.gateway.resolving import paying_account, resolve
+from modelyard.gateway.resolving import paying_account, resolve, resolve_server
 from modelyard.gateway.together import together
 from modelyard.gateway.tokens import TokenCounter
 from modelyard.gateway.tries import NOTICED_SECONDS, Failed, Remedy, Tries
@@ -126,12 +126,23 @@ class Gateway:
         self, caller: Caller, reference: str, *, selected: str | None = None, model: str | None = None
     ) -> Route:
         """See `modelyard.gateway.resolving.resolve`. What is unknown is looked for once more: it may be new."""
+        return await self._found(lambda table: resolve(table, caller, reference, selected=selected, model=model))
+
+    async def resolve_server(
+        self, caller: Caller, reference: str, *, selected: str | None = None, by_alias: bool = False
+    ) -> Route:
+        """See `modelyard.gateway.resolving.resolve_server`; as `resolve`."""
+        return await self._found(
+            lambda table: resolve_server(table, caller, reference, selected=selected, by_alias=by_alias)
+        )
+
+    async def _found(self, look: Callable[[RouteTable], Route]) -> Route:
         try:
-            return resolve(self._routes.snapshot(), caller, reference, selected=selected, model=model)
+            return look(self._routes.snapshot())
         except NotFound:
             if not await self._second_look.take():
                 raise
-        return resolve(self._routes.snapshot(), caller, reference, selected=selected, model=model)
+        return look(self._routes.snapshot())
 
     def call(self, caller: Caller, route: Route, verb: Verb, request_id: str, *, selected: str | None = None) -> Call:
         """Begin to meter a call; use as a context manager around all that follows."""

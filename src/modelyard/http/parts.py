@@ -15,6 +15,7 @@ from modelyard.control.groups import Groups
 from modelyard.control.keys import Keys
 from modelyard.control.models import Models
 from modelyard.control.revisions import Revisions
+from modelyard.control.servers import Servers
 from modelyard.control.statistics import Statistics
 from modelyard.control.templates import Templates
 from modelyard.control.vault import Vault
@@ -30,6 +31,10 @@ Check = Callable[[], Awaitable[str | None]]
 
 async def _nothing(_: Transaction) -> None:
     pass
+
+
+async def _they_follow() -> None:
+    """Whoever follows the store sees changes by itself, a little later."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Parts:
     """The inference calls, which do not pass through the control API."""
     hot_openapi: Mapping[str, object] | None = None
     """Their part of /openapi.json: ``paths`` and ``components``."""
+    on_routes: Callable[[], Awaitable[None]] = _they_follow
+    """Awaited once what can be called was changed, so that calls after the answer see it."""
     checks: Sequence[Check] = ()
     """What /readyz asks, besides the database."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,6 +81,10 @@ class Parts:
     @cached_property
     def revisions(self) -> Revisions:
         return Revisions(self.store, self.clock, self.settings, self.reconciler)
+
+    @cached_property
+    def servers(self) -> Servers:
+        return Servers(self.store, self.clock, self.on_routes)
 
     @cached_property
     def accounts(self) -> Accounts:

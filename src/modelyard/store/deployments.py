@@ -63,6 +63,11 @@ class Deployments(leases.Leases):
             raise not_found(table, deployment_id)
         return found[0]
 
+    async def hold(self, deployment_id: str) -> None:
+        """Until the transaction ends nobody else holds it or changes what is asked of it."""
+        # On SQLite a transaction that writes is alone anyway, and these words are left out.
+        await self._session.execute(select(table.c.id).where(table.c.id == deployment_id).with_for_update())
+
     async def page(self, query: PageQuery) -> Page[Deployment]:
         found, total = await page_of(self._session, table, SORT_FIELDS, query)
         return Page(await self._with_workers(found), total, query.page, query.limit)
@@ -77,6 +82,10 @@ class Deployments(leases.Leases):
         for deployment in await self._loaded(statement.order_by(table.c.created_at.desc(), table.c.id.desc())):
             found.setdefault(deployment.model_id, []).append(deployment)
         return found
+
+    async def of_ids(self, deployment_ids: Sequence[str]) -> list[Deployment]:
+        """Those of them that are there."""
+        return await self._loaded(select(table).where(table.c.id.in_(deployment_ids)))
 
     async def all_live(self) -> list[Deployment]:
         """Every deployment that nobody asked to delete."""

@@ -10,6 +10,7 @@ from modelyard.domain.deployments import Deployment, DeploymentStatus, Event, Ob
 from modelyard.domain.groups import ModelGroup
 from modelyard.domain.models import Model, ModelVendor
 from modelyard.domain.parameters import ParameterSchema
+from modelyard.domain.servers import Backend, Backends, ModelServer
 from modelyard.domain.templates import (
     BundleConfig,
     EndpointConfig,
@@ -27,7 +28,7 @@ def _plain(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
-def _owned(entity: Template | Model | ModelGroup | Deployment) -> Values:
+def _owned(entity: Template | Model | ModelGroup | ModelServer | Deployment) -> Values:
     return {
         "id": entity.id,
         "account_id": entity.account_id,
@@ -108,6 +109,30 @@ def group_values(group: ModelGroup) -> Values:
 
 def group(row: Row[Any]) -> ModelGroup:
     return ModelGroup(**_fields(row))
+
+
+def server_values(server: ModelServer) -> Values:
+    return {
+        **_owned(server),
+        "alias": server.alias,
+        "backends": _pairs(server.backends),
+        "earlier": [_pairs(backends) for backends in server.earlier],
+    }
+
+
+def server(row: Row[Any]) -> ModelServer:
+    fields = _fields(row)
+    fields["backends"] = _backends(fields["backends"])
+    fields["earlier"] = tuple(_backends(pairs) for pairs in fields["earlier"])
+    return ModelServer(**fields)
+
+
+def _pairs(backends: Backends) -> list[list[Any]]:
+    return [[backend.deployment_id, backend.weight] for backend in backends]
+
+
+def _backends(pairs: list[list[Any]]) -> Backends:
+    return tuple(Backend(*pair) for pair in pairs)
 
 
 _TARGET_FIELDS = ("min_workers", "max_workers", "per_worker", "revision", "generation", "deleted")

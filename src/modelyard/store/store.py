@@ -19,6 +19,7 @@ from modelyard.store.idempotency import Idempotency
 from modelyard.store.models import Models
 from modelyard.store.pulse import Pulse, PulseReader
 from modelyard.store.revisions import Revisions
+from modelyard.store.servers import Servers
 from modelyard.store.session import Session
 from modelyard.store.templates import Templates
 from modelyard.store.usage import Usage
@@ -34,6 +35,7 @@ class Transaction:
         self.groups = Groups(session)
         self.models = Models(session)
         self.deployments = Deployments(session)
+        self.servers = Servers(session)
         self.revisions = Revisions(session)
         self.gateways = Gateways(session)
         self.usage = Usage(session)

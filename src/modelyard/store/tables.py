@@ -180,6 +180,19 @@ deployments = Table(
     Index("ix_deployments_page", "account_id", "created_at", "id"),
 )
 
+model_servers = Table(
+    "model_servers",
+    metadata,
+    *_owned(),
+    Column("alias", Name),
+    # [deployment id, weight] of each; and what was there before, newest last
+    Column("backends", Json, nullable=False),
+    Column("earlier", Json, nullable=False),
+    UniqueConstraint("account_id", "name"),
+    UniqueConstraint("account_id", "alias"),
+    Index("ix_model_servers_page", "account_id", "created_at", "id"),
+)
+
 workers = Table(
     "workers",
     metadata,

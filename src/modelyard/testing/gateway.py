@@ -1,6 +1,7 @@
 """The gateway's ports, held by a test's own hands."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ from modelyard.domain.accounts import Caller, IdentityType, Role
 from modelyard.domain.deployments import DeploymentStatus
 from modelyard.domain.parameters import ParameterSchema
 from modelyard.domain.routes import Endpoint, Route, RouteTable
+from modelyard.domain.servers import ModelServer
 from modelyard.domain.templates import EndpointProtocol, ModelType
 from modelyard.domain.usage import UsageRecord
 from modelyard.errors import Unauthenticated
@@ -75,9 +77,9 @@ class FakeRoutes:
     async def refresh(self) -> None:
         """What was put in is all there is."""
 
-    def put(self, *routes: Route) -> None:
+    def put(self, *routes: Route, servers: Iterable[ModelServer] = ()) -> None:
         """Show these routes instead, and say so."""
-        self._table = RouteTable(routes)
+        self._table = RouteTable(routes, servers)
         self._changed.set()
         self._changed = asyncio.Event()
 

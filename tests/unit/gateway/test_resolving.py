@@ -1,13 +1,16 @@
 """Which deployment a path means, and that what a caller may not see looks like what is not there."""
 
+from datetime import UTC, datetime
+from typing import Any
+
 import pytest
 
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Role
 from modelyard.domain.deployments import DeploymentStatus
-from modelyard.domain.routes import RouteTable
+from modelyard.domain.routes import Route, RouteTable
 from modelyard.errors import Forbidden, InvalidRequest, NotFound
 from modelyard.gateway.resolving import paying_account, resolve
-from modelyard.testing.gateway import ACCOUNT, make_caller, make_route
+from modelyard.testing.gateway import ACCOUNT, endpoints, make_caller, make_route
 
 OTHER = "99999999-9999-4999-8999-999999999999"
 
@@ -38,9 +41,49 @@ def test_unknown_and_invisible_look_alike() -> None:
         resolve(TABLE, ME, "secret")
 
 
-def test_a_model_of_ones_own_is_not_found_by_its_models_name() -> None:
+@pytest.mark.parametrize("reference", ["chat-model", MINE.model_id])
+def test_a_model_of_ones_own_is_found_by_its_name_and_id(reference: str) -> None:
+    assert resolve(TABLE, ME, reference) is MINE
     with pytest.raises(NotFound):
-        resolve(TABLE, ME, "chat-model")
+        resolve(RouteTable([MINE]), make_caller({OTHER: Role.MEMBER}), reference)
+
+
+def test_a_model_is_called_through_its_newest_ready_deployment() -> None:
+    def of(number: int, **changes: Any) -> Route:
+        at = datetime(2026, 1, number, tzinfo=UTC)
+        return make_route(deployment_id=f"d{number}", deployment_name=f"n{number}", created_at=at, **changes)
+
+    failed, pending = DeploymentStatus.UPDATE_FAILED, DeploymentStatus.UPDATE_PENDING
+    going = DeploymentStatus.DELETE_IN_PROGRESS
+    for routes, expected in (
+        ([of(1), of(3, status=failed), of(2)], "d2"),
+        ([of(1, status=pending), of(2, status=pending)], "d2"),
+        ([of(1, status=failed, endpoints=endpoints("http://x")), of(2, status=failed)], "d1"),
+        ([of(1), of(2, status=going)], "d1"),
+    ):
+        assert resolve(RouteTable(routes), ME, "chat-model").deployment_id == expected
+    with pytest.raises(NotFound):
+        resolve(RouteTable([of(1, status=going)]), ME, "chat-model")
+
+
+def test_a_deployments_name_goes_before_a_models() -> None:
+    named = make_route(deployment_id="named", deployment_name="chat-model", model_name="other", model_id="other")
+    assert resolve(RouteTable([MINE, named]), ME, "chat-model") is named
+
+
+def test_a_built_in_model_is_not_what_somebody_made_of_it() -> None:
+    made = make_route(
+        deployment_id="made", deployment_name="own", model_name="smollm2", model_account_id=PLATFORM_ACCOUNT_ID
+    )
+    assert resolve(RouteTable([made, BUILT_IN]), ME, "smollm2") is BUILT_IN
+
+
+def test_similar_names_that_one_may_see_are_told() -> None:
+    with pytest.raises(NotFound, match=r"Did you mean 'smollm2'\?"):
+        resolve(TABLE, ME, "smollm")
+    with pytest.raises(NotFound) as caught:
+        resolve(TABLE, ME, "secre")
+    assert "secret" not in str(caught.value)
 
 
 def test_the_selected_account_narrows() -> None:

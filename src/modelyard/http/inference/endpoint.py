@@ -1,11 +1,14 @@
 """The frame around every inference call: who calls what, the body, metering, and errors as clients see them."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 from starlette.types import Receive, Scope, Send
 
+from modelyard.domain.accounts import Caller
+from modelyard.domain.routes import Route
 from modelyard.domain.usage import Verb
 from modelyard.errors import InvalidRequest, ModelyardError
 from modelyard.gateway.metering import Call, ClientGone
@@ -23,7 +26,7 @@ log = structlog.get_logger(__name__)
 Answer = Callable[[Call, bytes, Response], Awaitable[None]]
 
 
-class InferenceEndpoint:
+class CallEndpoint(ABC):
     """A plain ASGI app for one verb; ``answer`` does what the verb is about."""
 
     def __init__(
@@ -48,32 +51,55 @@ class InferenceEndpoint:
             log.exception("call failed", request_id=response.request_id, verb=self._verb)
             await response.fail(unexpected())
 
+    @abstractmethod
     async def _serve(self, scope: Scope, receive: Receive, response: Response, watch: Watch) -> None:
-        headers = _headers(scope)
+        """Find out who calls what, and let ``answer`` answer."""
+
+
+class InferenceEndpoint(CallEndpoint):
+    """A call whose path says which deployment is meant."""
+
+    async def _serve(self, scope: Scope, receive: Receive, response: Response, watch: Watch) -> None:
+        headers = call_headers(scope)
         caller = await self._verifier.verify(key_from(headers))
         selected = selected_account(headers, caller)
-        path = scope["path_params"]
-        route = await self._gateway.resolve(caller, path["id"], selected=selected, model=path.get("model_id"))
+        route = await self._found(caller, scope["path_params"], selected)
         with self._gateway.call(caller, route, self._verb, response.request_id, selected=selected) as call, watch:
             check_verb(route, self._verb)
             body = await read_body(scope, receive, self._limit)
             watch.body_is_here()
-            call.max_wait = _max_wait(headers)
+            call.max_wait = max_wait(headers)
             await self._answer(call, body, response)
+
+    async def _found(self, caller: Caller, path: Mapping[str, str], selected: str | None) -> Route:
+        return await self._gateway.resolve(caller, path["id"], selected=selected, model=path.get("model_id"))
+
+
+class ServerEndpoint(InferenceEndpoint):
+    """A call whose path names a model server, by its id or by its alias."""
+
+    async def _found(self, caller: Caller, path: Mapping[str, str], selected: str | None) -> Route:
+        by_alias = "alias" in path
+        reference = path["alias" if by_alias else "model_server_id"]
+        return await self._gateway.resolve_server(caller, reference, selected=selected, by_alias=by_alias)
 
 
 MAX_WAIT_HEADER = "x-max-wait-seconds"
 """For how long the caller is willing to wait for a worker; the settings bound it from above."""
 
-_WANTED = {name.encode(): name for name in (KEY_HEADER, ACCOUNT_HEADER, MAX_WAIT_HEADER, "authorization")}
+TRIM_HEADER = "x-trim-history"
+"""Whether the oldest turns of a conversation may be dropped, on calls that do not do so by themselves."""
+
+_WANTED = {name.encode(): name for name in (KEY_HEADER, ACCOUNT_HEADER, MAX_WAIT_HEADER, TRIM_HEADER, "authorization")}
 
 
-def _headers(scope: Scope) -> dict[str, str]:
-    """The headers that say who is calling; each call reads them, so the others are not even decoded."""
+def call_headers(scope: Scope) -> dict[str, str]:
+    """The headers that say who is calling, and how; each call reads them, so the others are not even decoded."""
     return {_WANTED[name]: value.decode("latin-1") for name, value in scope["headers"] if name in _WANTED}
 
 
-def _max_wait(headers: Mapping[str, str]) -> float | None:
+def max_wait(headers: Mapping[str, str]) -> float | None:
+    """Seconds in ``x-max-wait-seconds``; raises `InvalidRequest` for what is no such number."""
     text = headers.get(MAX_WAIT_HEADER)
     if text is None:
         return None

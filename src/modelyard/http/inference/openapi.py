@@ -56,6 +56,22 @@ def openapi_paths() -> dict[str, Any]:
             "/v4/models/{model_id}/deployments/{id}/execute": _call(
                 "Send a native request", "execute", anything, answer_anything, streams=True, names=("model_id", "id")
             ),
+            "/v4/serving/{model_server_id}/execute": _call(
+                "Send a native request to a model server",
+                "execute_server",
+                anything,
+                answer_anything,
+                streams=True,
+                names=("model_server_id",),
+            ),
+            "/v4/serving/a/{alias}/execute": _call(
+                "Send a native request to a model server by its alias",
+                "execute_alias",
+                anything,
+                answer_anything,
+                streams=True,
+                names=("alias",),
+            ),
         },
         "components": {"schemas": components},
     }
@@ -92,6 +108,13 @@ def _call(
     }
 
 
+_IN_PATH = {
+    "id": "A deployment's id or name, a model's or a model server's, or a model server's alias.",
+    "model_id": "The model's id.",
+    "model_server_id": "The model server's id.",
+    "alias": "The model server's alias.",
+}
+
+
 def _in_path(name: str) -> dict[str, Any]:
-    text = "A deployment's id or name, or a built-in model's name." if name == "id" else "The model's id."
-    return {"name": name, "in": "path", "required": True, "description": text, "schema": {"type": "string"}}
+    return {"name": name, "in": "path", "required": True, "description": _IN_PATH[name], "schema": {"type": "string"}}
