@@ -30,10 +30,13 @@ from modelyard.control.keys import Keys
 from modelyard.control.reconciler import Reconciler
 from modelyard.control.routes import Routes
 from modelyard.control.usage import UsageWriter
+from modelyard.control.vault import Vault
+from modelyard.control.vendor_keys import VendorKeys
 from modelyard.domain.load import GatewayLoad
 from modelyard.gateway.places import Places, SharedPlaces
 from modelyard.gateway.ports import Waker
 from modelyard.gateway.service import Gateway
+from modelyard.gateway.vendors.calling import VendorAccess
 from modelyard.http.app import create_app
 from modelyard.http.inference.openapi import openapi_paths
 from modelyard.http.inference.routes import inference_routes
@@ -62,6 +65,8 @@ class Ground:
     clock: Clock
     routes: Routes
     launcher: Launcher
+    vault: Vault
+    vendor_keys: VendorKeys
 
 
 async def run(settings: Settings) -> None:
@@ -162,11 +167,13 @@ async def _ground(settings: Settings) -> AsyncIterator[Ground]:
         clock = SystemClock()
         store = await Store.open(settings.database)
         stack.push_async_callback(store.aclose)
-        routes = Routes(store, clock, settings)
+        vault = Vault.open(settings)
+        vendor_keys = VendorKeys(settings.vendors, vault)
+        routes = Routes(store, clock, settings, vendor_keys)
         launcher = await chosen(settings)
         stack.push_async_callback(launcher.aclose)
         await routes.refresh()
-        yield Ground(settings, store, clock, routes, launcher)
+        yield Ground(settings, store, clock, routes, launcher, vault, vendor_keys)
 
 
 @contextlib.asynccontextmanager
@@ -178,7 +185,8 @@ async def _calling_side(
     async with contextlib.AsyncExitStack() as stack:
         usage = await stack.enter_async_context(_usage(ground))
         keys = Keys(store, clock, settings.security.key_cache_seconds)
-        gateway = Gateway(ground.routes, usage, waker, clock, settings.gateway, places)
+        vendors = VendorAccess(ground.vendor_keys, settings.vendors)
+        gateway = Gateway(ground.routes, usage, waker, clock, settings.gateway, places, vendors)
         if seam is not None:
             seam.gateway = gateway
         await gateway.start()
@@ -199,6 +207,8 @@ async def _calling_side(
             launcher=ground.launcher,
             reconciler=settling,
             cards=catalog.load().cards,
+            vault=ground.vault,
+            vendors_changed=builtins.vendors_synced(catalog.load(), settings, clock),
             hot_routes=inference_routes(gateway, keys, settings.gateway),
             hot_openapi=openapi_paths(),
             on_routes=ground.routes.refresh,

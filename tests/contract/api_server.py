@@ -17,6 +17,7 @@ from modelyard.clock import SystemClock
 from modelyard.control import builtins
 from modelyard.control.bootstrap import ensure_administrator
 from modelyard.control.keys import Keys
+from modelyard.control.vault import Vault
 from modelyard.domain.deployments import Deployment, DeploymentStatus, Observation, Phase, Resources, Worker, WorkerSpec
 from modelyard.domain.lifecycle import status_of
 from modelyard.errors import NotFound
@@ -165,6 +166,8 @@ async def compose(folder: Path) -> tuple[Parts, PretendReconciler]:
         launcher=PretendLauncher(),
         reconciler=reconciler,
         cards=loaded.cards,
+        vault=Vault.open(settings),
+        vendors_changed=builtins.vendors_synced(loaded, settings, clock),
     )
     return parts, reconciler
 

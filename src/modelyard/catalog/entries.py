@@ -17,6 +17,7 @@ from modelyard.domain.templates import (
     ModelType,
     Template,
 )
+from modelyard.domain.vendor_models import VendorModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +112,4 @@ class Catalog:
     starters: tuple[Starter, ...] = ()
     cards: Mapping[str, EngineCard] = field(default_factory=dict)
     """By the engine's name."""
+    vendor_models: tuple[VendorModel, ...] = ()

@@ -12,12 +12,14 @@ import yaml
 
 from modelyard.catalog import shapes
 from modelyard.catalog.entries import Catalog, Starter, TemplateEntry
+from modelyard.catalog.vendors import vendor_models
 from modelyard.domain.cards import CardParameter, EngineCard, check_card, schema_of
 from modelyard.domain.parameters import Parameter, ParameterSchema, check_schema, check_values
 from modelyard.domain.templates import EndpointConfig
+from modelyard.domain.vendor_models import VendorModel
 from modelyard.errors import ConfigurationError, FieldError
 
-Shape = TypeVar("Shape", shapes.Engine, shapes.Template, shapes.Starter)
+Shape = TypeVar("Shape", shapes.Engine, shapes.Template, shapes.Starter, shapes.Vendor)
 
 
 @functools.cache
@@ -27,14 +29,15 @@ def load() -> Catalog:
 
 
 def read(directory: Traversable) -> Catalog:
-    """The catalog in ``directory`` (``engines/``, ``templates/``, ``starters/``: one YAML file for each entry).
-    Raises `ConfigurationError` naming the file and the field."""
+    """The catalog in ``directory`` (``engines/``, ``templates/``, ``starters/``, ``vendors/``: one YAML file for each
+    entry). Raises `ConfigurationError` naming the file and the field."""
     cards = {shape.engine: _card(where, shape) for where, shape in _each(directory / "engines", shapes.Engine)}
     templates = {
         shape.name: _template(where, shape, cards) for where, shape in _each(directory / "templates", shapes.Template)
     }
     starters = [_starter(where, shape, templates) for where, shape in _each(directory / "starters", shapes.Starter)]
-    return Catalog(tuple(templates.values()), tuple(starters), MappingProxyType(cards))
+    vendors = [model for where, shape in _each(directory / "vendors", shapes.Vendor) for model in _vendor(where, shape)]
+    return Catalog(tuple(templates.values()), tuple(starters), MappingProxyType(cards), tuple(vendors))
 
 
 def _each(directory: Traversable, shape: type[Shape]) -> Iterator[tuple[str, Shape]]:
@@ -46,10 +49,23 @@ def _each(directory: Traversable, shape: type[Shape]) -> Iterator[tuple[str, Sha
             entry = msgspec.convert(yaml.load(file.read_text("utf-8"), _StrictLoader), shape)  # noqa: S506
         except (yaml.YAMLError, msgspec.ValidationError) as error:
             raise ConfigurationError(f"catalog/{where}: {error}") from error
-        name = entry.engine if isinstance(entry, shapes.Engine) else entry.name
+        name = _name(entry)
         if file.name != f"{name}.yaml":
             raise ConfigurationError(f"catalog/{where}: names itself '{name}'")
         yield where, entry
+
+
+def _name(entry: shapes.Engine | shapes.Template | shapes.Starter | shapes.Vendor) -> str:
+    if isinstance(entry, shapes.Engine):
+        return entry.engine
+    return entry.vendor.value.lower() if isinstance(entry, shapes.Vendor) else entry.name
+
+
+def _vendor(where: str, shape: shapes.Vendor) -> list[VendorModel]:
+    try:
+        return list(vendor_models(shape))
+    except ValueError as error:
+        raise ConfigurationError(f"catalog/{where}: {error}") from error
 
 
 def _card(where: str, shape: shapes.Engine) -> EngineCard:

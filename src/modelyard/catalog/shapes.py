@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from modelyard.domain.models import ModelVendor
 from modelyard.domain.parameters import ParameterType, Value
 from modelyard.domain.templates import EndpointProtocol, EndpointType, ModelType
 
@@ -88,3 +89,35 @@ class Starter(Struct, frozen=True, forbid_unknown_fields=True):
     metadata: Metadata
     model_card: Text
     training_data_card: Text
+
+
+Day = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+class VendorPrice(Struct, frozen=True, forbid_unknown_fields=True):
+    """US dollars per token, as text: money is decimal."""
+
+    since: Day
+    input: str | None = None
+    output: str | None = None
+    cached_input: str | None = None
+    reasoning: str | None = None
+    prompt_above: Annotated[int, Meta(ge=0)] = 0
+
+
+class VendorModel(Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+    display_name: Text
+    type: ModelType
+    model: Text | None = None
+    context_window: Positive | None = None
+    max_output_tokens: Positive | None = None
+    capabilities: tuple[str, ...] = ()
+    prices: tuple[VendorPrice, ...] = ()
+    deprecated: Day | None = None
+
+
+class Vendor(Struct, frozen=True, forbid_unknown_fields=True):
+    vendor: ModelVendor
+    developer: Text
+    models: Annotated[tuple[VendorModel, ...], Meta(min_length=1)]

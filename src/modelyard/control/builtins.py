@@ -1,19 +1,17 @@
-"""Brings the catalog into the store: built-in templates, starter models and their immutable deployments.
+"""Brings the catalog into the store: built-in templates, starter and vendors' models and their fixed deployments."""
 
-Their ids are made from their names, so that every server, and every start of it, means the same rows.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from uuid import UUID, uuid5
 
 import structlog
 
 from modelyard.catalog import Catalog, Starter, TemplateEntry
 from modelyard.clock import Clock
+from modelyard.control.builtin_ids import deployment_id, model_id, template_id
 from modelyard.control.rolling import Origin, Rolling, record, roll_deployment
 from modelyard.control.template_checks import check_parameters
+from modelyard.control.vendor_builtins import sync_vendors
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, PLATFORM_USER_ID, Account, Identity, IdentityType
 from modelyard.domain.cards import EngineCard
 from modelyard.domain.deployments import Deployment, Target
@@ -28,21 +26,8 @@ from modelyard.store.paging import PageQuery
 
 log = structlog.get_logger(__name__)
 
-_NAMESPACE = UUID("6f4bd0c9-5c5e-4f0e-9d0f-3c1d8a8f7f31")
 _TRIES = 5
 _PAGE = 1000
-
-
-def template_id(name: str) -> str:
-    return str(uuid5(_NAMESPACE, f"template/{name}"))
-
-
-def model_id(name: str) -> str:
-    return str(uuid5(_NAMESPACE, f"model/{name}"))
-
-
-def deployment_id(name: str) -> str:
-    return str(uuid5(_NAMESPACE, f"deployment/{name}"))
 
 
 async def sync(store: Store, catalog: Catalog, settings: Settings, clock: Clock) -> None:
@@ -59,6 +44,15 @@ async def sync(store: Store, catalog: Catalog, settings: Settings, clock: Clock)
                 raise
 
 
+def vendors_synced(catalog: Catalog, settings: Settings, clock: Clock) -> Callable[[Transaction], Awaitable[None]]:
+    """What is done in the transaction in which an account's access to a vendor comes or goes."""
+
+    async def synced(tx: Transaction) -> None:
+        await _sync_vendors(tx, catalog, settings, clock.now())
+
+    return synced
+
+
 async def _sync(tx: Transaction, catalog: Catalog, settings: Settings, now: datetime) -> None:
     await _ensure_platform(tx, now)
     for entry in catalog.templates:
@@ -66,7 +60,14 @@ async def _sync(tx: Transaction, catalog: Catalog, settings: Settings, now: date
     starters = catalog.starters if settings.catalog.starters else ()
     for starter in starters:
         await _sync_starter(tx, starter, warm=settings.catalog.warm_starters, now=now)
-    await _retire(tx, {model_id(starter.name) for starter in starters})
+    await _sync_vendors(tx, catalog, settings, now)
+
+
+async def _sync_vendors(tx: Transaction, catalog: Catalog, settings: Settings, now: datetime) -> None:
+    starters = catalog.starters if settings.catalog.starters else ()
+    taken = {starter.name for starter in starters}
+    kept = await sync_vendors(tx, catalog.vendor_models, settings.vendors, taken, now)
+    await _retire(tx, kept | {model_id(starter.name) for starter in starters})
 
 
 async def _ensure_platform(tx: Transaction, now: datetime) -> None:
@@ -184,10 +185,10 @@ def _deployment(starter: Starter, template: Template, model: Model, *, warm: boo
 
 
 async def _retire(tx: Transaction, kept: set[str]) -> None:
-    """Take away starters that this version or its settings do not offer. A deployment is marked here and removed by
+    """Take away what this version or its settings do not offer. A deployment is marked here and removed by
     the reconciler; its model goes at the start after that, when nothing refers to it any more."""
     for model in await _built_in_models(tx):
-        if model.id in kept or model.model_vendor is not ModelVendor.LAUNCH:
+        if model.id in kept:
             continue
         deployments = await tx.deployments.of_model(model.id)
         for deployment in deployments:

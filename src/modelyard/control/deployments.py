@@ -18,6 +18,7 @@ from modelyard.control.idempotency import Attempt, create_once
 from modelyard.control.rolling import Origin, Rolling, record
 from modelyard.control.scope import Scope, refuse_built_in, unknown_account
 from modelyard.control.server_checks import refuse_backend_in_use
+from modelyard.control.vendor_deployments import add_vendor_deployment, change_vendor_deployment
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Right
 from modelyard.domain.cards import EngineCard
 from modelyard.domain.deployments import Deployment, DeploymentStatus, Event, StatusDetail, Target
@@ -26,6 +27,7 @@ from modelyard.domain.models import Model
 from modelyard.domain.snapshots import Snapshot, revision_of, snapshot_of
 from modelyard.domain.specs import scaling
 from modelyard.domain.templates import Template
+from modelyard.domain.vendor_models import is_vendors
 from modelyard.errors import Conflict, Forbidden, InvalidRequest, NotFound, UpstreamTimeout
 from modelyard.launchers.base import Capacity, Launcher
 from modelyard.settings import Settings
@@ -86,6 +88,8 @@ class Deployments:
         async def make(tx: Transaction) -> Deployment:
             model = await tx.models.get(model_id, scope.readable)
             account = _account_of(scope, model, account_id)
+            if is_vendors(model):
+                return await add_vendor_deployment(tx, scope, account, model, draft, now)
             template = await self._template(tx, model)
             require_launchable(template, self._settings)
             whole = self._checked(template, model, draft)
@@ -152,6 +156,8 @@ class Deployments:
         async with self._store.begin() as tx:
             deployment = await deployment_to_write(tx, scope, deployment_id, model_id)
             model = await tx.models.get(deployment.model_id, None)
+            if is_vendors(model):
+                return await change_vendor_deployment(tx, deployment, model, draft(deployment), self._clock.now())
             template = await self._template(tx, model)
             require_launchable(template, self._settings)
             whole = self._checked(template, model, draft(deployment))

@@ -12,12 +12,14 @@ from modelyard.control.idempotency import Attempt, create_once
 from modelyard.control.rolling import Origin, Rolling, roll_model
 from modelyard.control.scope import Scope, refuse_built_in
 from modelyard.control.template_checks import check_parameters
+from modelyard.control.vendor_deployments import roll_vendor_model
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Right
 from modelyard.domain.cards import EngineCard
 from modelyard.domain.deployments import Deployment
 from modelyard.domain.models import SELF_HOSTED_VENDORS, Model, ModelVendor
 from modelyard.domain.templates import Template
-from modelyard.errors import Conflict, InvalidRequest, NotFound
+from modelyard.domain.vendor_models import TYPES, check_vendor_model, is_vendors
+from modelyard.errors import Conflict, FieldError, InvalidRequest, NotFound
 from modelyard.store import Store, Transaction
 from modelyard.store.paging import Page, PageQuery
 
@@ -94,6 +96,12 @@ class Models:
             changed = await self._completed(tx, draft(model).onto(model))
             if changed != model:
                 await tx.models.replace(changed)
+            if is_vendors(model) != is_vendors(changed):
+                await _refuse_other_kind(tx, model)
+            if is_vendors(changed):
+                return changed, await roll_vendor_model(tx, changed, self._clock.now())
+            if is_vendors(model):  # without deployments
+                return changed, []
             before = Origin(model, await tx.templates.get(str(model.model_template_id), None))
             after = Origin(changed, await tx.templates.get(str(changed.model_template_id), None))
             rolling = Rolling("model changed", scope.author, self._clock.now())
@@ -128,6 +136,9 @@ class Models:
         """``model`` with its vendor filled in, once everything about it is found to fit."""
         model = _with_vendor(model)
         await _check_group(tx, model)
+        if is_vendors(model):
+            _check_vendors(model)
+            return model
         template = await _template_of(tx, model)
         if template.model_type != model.model_type:
             raise InvalidRequest.at(
@@ -146,15 +157,33 @@ class Models:
 
 def _with_vendor(model: Model) -> Model:
     vendor = model.model_vendor or ModelVendor.LAUNCH
-    if vendor not in SELF_HOSTED_VENDORS:
-        raise InvalidRequest.at(
-            "body",
-            "model_vendor",
-            msg=f"models of the vendor {vendor} are not supported yet in this version; "
-            f"it hosts {' and '.join(sorted(SELF_HOSTED_VENDORS))}",
-            code="vendor_not_supported",
-        )
+    if vendor not in SELF_HOSTED_VENDORS and model.model_template_id is not None:
+        msg = f"the vendor {vendor} answers itself: its models are made from no template; leave it out"
+        raise InvalidRequest.at("body", "model_template_id", msg=msg)
     return replace(model, model_vendor=vendor)
+
+
+def _check_vendors(model: Model) -> None:
+    vendor = model.model_vendor
+    assert vendor is not None
+    errors = check_vendor_model(
+        vendor, model.model_creation_parameters, "body", "model_creation_parameters", partial=True
+    )
+    if model.model_type not in TYPES:
+        msg = f"vendors are called for {', '.join(TYPES)}; a {model.model_type} is hosted here"
+        errors.append(FieldError(("body", "model_type"), msg))
+    if errors:
+        raise InvalidRequest(errors, code="invalid_parameters")
+
+
+async def _refuse_other_kind(tx: Transaction, model: Model) -> None:
+    """A deployment with workers does not become a vendor's, nor the other way round."""
+    if await tx.deployments.of_model(model.id):
+        raise Conflict(
+            f"The model '{model.name}' has deployments, and would be served in another way.",
+            code="change_breaks_deployment",
+            hint="Delete them first, or make a new model.",
+        )
 
 
 async def _template_of(tx: Transaction, model: Model) -> Template:

@@ -9,10 +9,12 @@ import structlog
 
 from modelyard import catalog
 from modelyard.clock import Clock
+from modelyard.control.vendor_keys import VendorKeys
+from modelyard.control.vendor_routes import base_urls, vendor_route
 from modelyard.domain.cards import EngineCard
 from modelyard.domain.deployments import Deployment, Phase, Worker
 from modelyard.domain.lifecycle import is_hopeless, status_of
-from modelyard.domain.models import Model
+from modelyard.domain.models import Model, ModelVendor
 from modelyard.domain.parameters import Value
 from modelyard.domain.routes import Endpoint, Route, RouteTable
 from modelyard.domain.servers import ModelServer
@@ -37,7 +39,10 @@ Snapshots = Mapping[tuple[str, str], Snapshot]
 class Routes:
     """A `modelyard.gateway.ports.RouteSource`. While the store cannot be read, the last table stands."""
 
-    def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
+    def __init__(self, store: Store, clock: Clock, settings: Settings, vendor_keys: VendorKeys | None = None) -> None:
+        """``vendor_keys`` are told accounts' own whenever they change."""
+        self._vendor_keys = vendor_keys
+        self._addresses = base_urls(settings.vendors)
         self._store = store
         self._clock = clock
         self._cards = catalog.load().cards
@@ -79,8 +84,12 @@ class Routes:
                 shown = {pair for each in deployments for pair in _shown(each)}
                 kept = {pair: snapshot for pair, snapshot in self._snapshots.items() if pair in shown}
                 self._snapshots = kept | await tx.revisions.snapshots(shown - kept.keys())
+                if self._vendor_keys is not None:
+                    self._vendor_keys.load(await tx.vendor_credentials.all())
             now = self._clock.now()
-            self._table = table_of(deployments, models, templates, self._snapshots, self._cards, now, servers)
+            self._table = table_of(
+                deployments, models, templates, self._snapshots, self._cards, now, servers, self._addresses
+            )
             self._deployments = deployments
             self._version = version
             # Whoever waits now is woken; whoever waits from now on waits for the next change.
@@ -103,6 +112,8 @@ class Routes:
 
 
 def _shown(deployment: Deployment) -> set[tuple[str, str]]:
+    if deployment.is_vendors:
+        return set()
     return {(deployment.id, deployment.revision), *((deployment.id, row.revision) for row in deployment.workers)}
 
 
@@ -114,11 +125,16 @@ def table_of(
     cards: Mapping[str, EngineCard],
     now: datetime,
     servers: Iterable[ModelServer] = (),
+    addresses: Mapping[ModelVendor, str] = {},
 ) -> RouteTable:
-    """The route of every deployment whose model has a template, and the model servers in front of them."""
+    """The route of every deployment, and the model servers in front of them. ``addresses``: those of vendors that are
+    not their own."""
     routes = []
     for deployment in deployments:
         model = models[deployment.model_id]
+        if deployment.is_vendors:
+            routes.append(vendor_route(deployment, model, addresses, now))
+            continue
         template = templates.get(model.model_template_id or "")
         if template is not None:
             routes.append(route_of(deployment, model, template, snapshots, cards, now))

@@ -8,7 +8,7 @@ were meant to be (and starts them under the same ids) or workers that were not (
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import uuid4
 
@@ -103,6 +103,8 @@ class Result:
 
 
 async def step(deployment: Deployment, bench: Bench) -> Result:
+    if deployment.is_vendors:
+        return await step_of_vendors(deployment, bench)
     snapshots = await _snapshots(deployment, bench)
     seen = await bench.launcher.observe(deployment.id)
     judged = await bench.prober.judge(deployment, snapshots[deployment.revision], seen)
@@ -125,13 +127,36 @@ async def step(deployment: Deployment, bench: Bench) -> Result:
     return await _apply(deployment, next_, snapshots, bench)
 
 
+async def step_of_vendors(deployment: Deployment, bench: Bench) -> Result:
+    """There is nothing to start or stop: what is wanted is there, or gone, once it is written down."""
+    now = bench.clock.now()
+    target = deployment.target
+    observed = replace(deployment.observed, generation=target.generation, ready_revision=target.revision)
+    due_at = now + timedelta(days=1)
+    async with bench.store.begin() as tx:
+        if target.deleted:
+            if await tx.deployments.renew(deployment.id, bench.owner, now, bench.lease_seconds):
+                await tx.deployments.remove(deployment.id)
+            return Result(None, changed=True)
+        await tx.deployments.apply(
+            deployment.id,
+            bench.owner,
+            observed=observed,
+            workers=(),
+            status=status_of(deployment, now)[0],
+            due_at=due_at,
+            now=now,
+        )
+    return Result(replace(deployment, observed=observed), due_at=due_at, changed=observed != deployment.observed)
+
+
 async def _snapshots(deployment: Deployment, bench: Bench) -> dict[str, Snapshot]:
     """What workers of the target's revision, and of the last good one, are made of."""
     target, good = deployment.target.revision, deployment.observed.ready_revision
     wanted = {target} if good is None else {target, good}
     async with bench.store.read() as tx:
         model = await tx.models.get(deployment.model_id, None)
-        assert model.model_template_id is not None, "models without a template have no deployments of workers"
+        assert model.model_template_id is not None, "models without a template have no workers"
         template = await tx.templates.get(model.model_template_id, None)
         kept = await tx.revisions.snapshots([(deployment.id, revision) for revision in wanted])
     found = {revision: snapshot for (_, revision), snapshot in kept.items()}

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from modelyard.clock import Clock
@@ -31,9 +32,15 @@ class VendorCredentials:
     which there are."""
 
     def __init__(
-        self, store: Store, clock: Clock, vault: Vault, changed: Callable[[Transaction], Awaitable[None]]
+        self,
+        store: Store,
+        clock: Clock,
+        vault: Vault,
+        changed: Callable[[Transaction], Awaitable[None]],
+        refresh: Callable[[], Awaitable[None]],
     ) -> None:
-        """``changed``: called in the transaction in which one comes or goes."""
+        """``changed``: called in the transaction in which one comes or goes; ``refresh``: after it."""
+        self._refresh = refresh
         self._store = store
         self._clock = clock
         self._vault = vault
@@ -66,7 +73,9 @@ class VendorCredentials:
         async def again(tx: Transaction, credential_id: str) -> VendorCredential:
             return await tx.vendor_credentials.get(credential_id, scope.readable)
 
-        return await create_once(self._store, attempt, now, make=make, again=again)
+        made = await create_once(self._store, attempt, now, make=make, again=again)
+        await self._refresh()
+        return made
 
     async def get(self, scope: Scope, credential_id: str) -> VendorCredential:
         async with self._store.read() as tx:
@@ -83,6 +92,7 @@ class VendorCredentials:
             scope.require(Right.ADMIN, credential.account_id)
             await tx.vendor_credentials.delete(credential.id)
             await self._changed(tx)
+        await self._refresh()
 
 
 def _check(draft: CredentialDraft) -> list[FieldError]:
@@ -93,6 +103,9 @@ def _check(draft: CredentialDraft) -> list[FieldError]:
     if account_file is not None and not _is_service_account(account_file):
         msg = "must be the JSON of a service account's key file, with client_email and private_key"
         errors.append(FieldError(("body", "service_account"), msg))
+    elif account_file is not None and not _is_googles(json.loads(account_file).get("token_uri")):
+        msg = "token_uri must be Google's own, https://oauth2.googleapis.com/token"
+        errors.append(FieldError(("body", "service_account", "token_uri"), msg))
     return errors
 
 
@@ -102,6 +115,13 @@ def _is_service_account(text: str) -> bool:
     except ValueError:
         return False
     return isinstance(parsed, dict) and all(isinstance(parsed.get(n), str) for n in ("client_email", "private_key"))
+
+
+def _is_googles(token_uri: object) -> bool:
+    """The server signs in there itself, so it must not be an address of anybody's choice."""
+    url = urlsplit(token_uri) if isinstance(token_uri, str) else None
+    host = url.hostname or "" if url is not None else ""
+    return url is not None and url.scheme == "https" and f".{host}".endswith(".googleapis.com")
 
 
 async def _found(tx: Transaction, scope: Scope, credential_id: str) -> VendorCredential:

@@ -108,6 +108,7 @@ class Target:
 
     min_workers: int
     max_workers: int
+    """0 where a vendor answers, so that there never is a worker."""
     per_worker: int
     revision: str
     """Fingerprint of all that a running worker cannot change: bundle, parameters, resources."""
@@ -170,6 +171,11 @@ class Deployment:
     @property
     def is_built_in(self) -> bool:
         return self.account_id == PLATFORM_ACCOUNT_ID
+
+    @property
+    def is_vendors(self) -> bool:
+        """Whether a vendor answers, and no worker ever does."""
+        return self.target.max_workers == 0
 
     @property
     def revision(self) -> str:

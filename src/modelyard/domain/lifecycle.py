@@ -3,6 +3,7 @@
 First match wins (`status_of`)::
 
     target deleted                                              DELETE_IN_PROGRESS
+    a vendor answers                                            READY
     its revision was given up: the last good one serves         UPDATE_FAILED, with the reason
     a worker of the target's revision is ready                  READY
     workers of it fail, and none is ready                       UPDATE_FAILED, with the reason
@@ -32,7 +33,9 @@ def status_of(deployment: Deployment, now: datetime) -> tuple[DeploymentStatus, 
     # The furthest of those on their way says how far the deployment is.
     furthest = max(coming, key=lambda worker: COMING.index(worker.phase), default=None)
     return status, StatusDetail(
-        phase=_phase(status, furthest.phase if furthest else None, ready=ready > 0, failing=failing),
+        phase=_phase(
+            status, furthest.phase if furthest else None, ready=ready > 0 or deployment.is_vendors, failing=failing
+        ),
         reason=observed.reason if failing else observed.note or (furthest.detail if furthest and not ready else None),
         workers_ready=ready,
         workers_wanted=_wanted_as_seen(deployment, active=bool(ready or coming or failing)),
@@ -45,6 +48,8 @@ def _status(deployment: Deployment, *, ready: bool, seen: bool, failing: bool) -
     target, observed = deployment.target, deployment.observed
     if target.deleted:
         return DeploymentStatus.DELETE_IN_PROGRESS
+    if deployment.is_vendors:
+        return DeploymentStatus.READY
     if is_given_up(deployment):
         return DeploymentStatus.UPDATE_FAILED
     if ready:
@@ -72,7 +77,7 @@ def _phase(status: DeploymentStatus, furthest: Phase | None, *, ready: bool, fai
 
 
 def _wanted_as_seen(deployment: Deployment, *, active: bool) -> int:
-    if deployment.target.deleted:
+    if deployment.target.deleted or deployment.is_vendors:
         return 0
     wanted = deployment.observed.wanted
     if wanted is None:

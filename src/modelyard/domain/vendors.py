@@ -39,6 +39,12 @@ class VendorTarget:
     max_output_tokens: int | None = None
     parameters: Mapping[str, Value] = field(default_factory=dict)
     """What else the vendor's addresses need, such as ``project`` and ``location``, ``region``."""
+    own_address: bool = False
+    """Whether the model itself names ``base_url``: no key that is meant for another address is sent there."""
+    credential: str | None = None
+    """The name of its account's credential that it is called with; None: any that fits."""
+    reasoning: bool = False
+    """Whether it thinks before it answers."""
 
 
 @dataclass(frozen=True, slots=True)

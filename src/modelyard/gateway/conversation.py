@@ -5,18 +5,26 @@ from collections.abc import Awaitable
 
 import msgspec
 
-from modelyard.domain.history import CONTEXT_LENGTH_EXCEEDED, Trimmed, surely_fits, tool_tokens, trim, turns
+from modelyard.domain.history import (
+    CONTEXT_LENGTH_EXCEEDED,
+    Trimmed,
+    estimate,
+    surely_fits,
+    tool_tokens,
+    trim,
+    turns,
+    without,
+)
 from modelyard.domain.inference import ChatRequest, TextRequest
-from modelyard.domain.routes import Endpoint
+from modelyard.domain.routes import Endpoint, Route
 from modelyard.errors import InvalidRequest
-from modelyard.gateway.adapters.cohere import CohereAdapter
 from modelyard.gateway.adapters.openai import OpenAIAdapter
 from modelyard.gateway.adapters.sgp import SgpAdapter
-from modelyard.gateway.adapters.wire import WireRequest, unsupported
+from modelyard.gateway.adapters.wire import Adapter, WireRequest, unsupported
 from modelyard.gateway.metering import Call
 from modelyard.gateway.tokens import Dialect, TokenCounter, Tongue
 
-Adapters = OpenAIAdapter | SgpAdapter | CohereAdapter
+Adapters = OpenAIAdapter | SgpAdapter | Adapter
 
 
 class TextCall:
@@ -31,11 +39,15 @@ class TextCall:
         self._adapter = adapter
         self._counted = counted
         self._trimmed: Trimmed | None = None
+        self._vendors = call.route.vendor is not None
         templated = request.chat_template is not None and isinstance(adapter, OpenAIAdapter)
         self._plain = not counted and not templated
 
-    def prepare(self, endpoint: Endpoint) -> WireRequest | Awaitable[WireRequest]:
-        """What to send to ``endpoint``. Waits only where that worker has to be asked something first."""
+    def prepare(self, endpoint: Endpoint, route: Route) -> WireRequest | Awaitable[WireRequest]:
+        """What to send to ``endpoint``. Waits only where that worker has to be asked something first. ``route`` is the
+        call's, as the key in use calls it where a vendor answers."""
+        if self._vendors:
+            return self._for_vendor(route)
         if not self._plain:
             return self._prepared(endpoint)
         if self._request.stream or not isinstance(self._adapter, OpenAIAdapter):
@@ -53,6 +65,37 @@ class TextCall:
         if not isinstance(request, ChatRequest) or len(turns(request.messages)) < 2:
             return None
         return TextCall(self._counter, self._call, request, self._adapter, counted=True)
+
+    def _for_vendor(self, route: Route) -> WireRequest:
+        """Vendors count when they answer, not before: an estimate decides what fits."""
+        request = self._request
+        if isinstance(request, ChatRequest) and self._counted:
+            if self._trimmed is None:
+                self._trimmed = self._estimated(request)
+            if self._trimmed.dropped:
+                request = msgspec.structs.replace(request, messages=self._trimmed.messages)
+        return self._encoded(request, route)
+
+    def _estimated(self, request: ChatRequest) -> Trimmed:
+        window = self._call.route.context_window
+        assert window is not None
+        beside = tool_tokens(request.tools)
+        search = trim(request.messages, window, request.max_tokens)
+        messages = next(search)
+        while True:
+            try:
+                messages = search.send(estimate(messages) + beside)
+            except StopIteration as done:
+                return self._note(done.value)
+            except InvalidRequest:
+                # The estimate is on the high side: whether the newest turn alone fits, the vendor says.
+                newest = without(request.messages, turns(request.messages)[:-1])
+                return self._note(Trimmed(newest, len(request.messages) - len(newest), estimate(newest) + beside))
+
+    def _note(self, trimmed: Trimmed) -> Trimmed:
+        self._call.dropped_messages = trimmed.dropped
+        self._call.counted_prompt = trimmed.tokens
+        return trimmed
 
     async def _prepared(self, endpoint: Endpoint) -> WireRequest:
         request = self._request
@@ -81,10 +124,7 @@ class TextCall:
             try:
                 messages = search.send(count)
             except StopIteration as done:
-                trimmed: Trimmed = done.value
-                self._call.dropped_messages = trimmed.dropped
-                self._call.counted_prompt = trimmed.tokens
-                return trimmed
+                return self._note(done.value)
 
     async def _rendered(self, tongue: Tongue, request: ChatRequest) -> str | None:
         if tongue.dialect is Dialect.MESSAGES:
@@ -98,10 +138,10 @@ class TextCall:
             raise unsupported("chat_template", "this model's server takes no chat template together with content parts")
         return await self._counter.rendered(tongue, request)
 
-    def _encoded(self, request: TextRequest) -> WireRequest:
+    def _encoded(self, request: TextRequest, route: Route | None = None) -> WireRequest:
         if isinstance(request, ChatRequest):
-            return self._adapter.encode_chat(request, self._call.route)
-        return self._adapter.encode_completion(request, self._call.route)
+            return self._adapter.encode_chat(request, route or self._call.route)
+        return self._adapter.encode_completion(request, route or self._call.route)
 
 
 def begin(counter: TokenCounter, call: Call, request: TextRequest, adapter: Adapters) -> TextCall:

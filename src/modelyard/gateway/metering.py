@@ -39,6 +39,7 @@ class Call:
         "_started",
         "_started_at",
         "account_id",
+        "adjusted",
         "begun",
         "caller",
         "counted_prompt",
@@ -82,6 +83,8 @@ class Call:
         """Tokens of the text that came so far, roughly."""
         self.counted_prompt: int | None = None
         """Tokens of the prompt, where they were counted before it was sent."""
+        self.adjusted: tuple[str, ...] = ()
+        """What was asked for and had to be changed for whoever answered, in words."""
         self.dropped_messages = 0
         """Messages of the history that were left out to fit the context window."""
 

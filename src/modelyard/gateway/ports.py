@@ -1,10 +1,12 @@
-"""The gateway's only view of the rest: three small ports, and one outwards. `main` plugs them together."""
+"""The gateway's only view of the rest: four small ports, and one outwards. `main` plugs them together."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from modelyard.domain.accounts import Caller
 from modelyard.domain.routes import RouteTable
 from modelyard.domain.usage import UsageRecord
+from modelyard.domain.vendors import VendorKey, VendorTarget
 
 
 class RouteSource(Protocol):
@@ -24,6 +26,13 @@ class RouteSource(Protocol):
 class KeyVerifier(Protocol):
     async def verify(self, key: str) -> Caller:
         """The caller behind a key; raises `Unauthenticated`. Cached: most calls do no I/O."""
+        ...
+
+
+class VendorCredentials(Protocol):
+    def keys(self, target: VendorTarget, account_id: str) -> Sequence[VendorKey]:
+        """What ``account_id`` may call ``target`` with, at least one; raises `UpstreamError` saying what is missing.
+        A plain read, no waiting."""
         ...
 
 

@@ -6,7 +6,7 @@ where a failed worker leads to another try.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 
 import msgspec
 import structlog
@@ -27,7 +27,7 @@ from modelyard.domain.inference import (
     TextRequest,
 )
 from modelyard.domain.load import GatewayLoad
-from modelyard.domain.routes import Endpoint, Route, RouteTable
+from modelyard.domain.routes import Route, RouteTable
 from modelyard.domain.templates import EndpointProtocol
 from modelyard.domain.usage import Verb
 from modelyard.errors import InvalidRequest, NotFound, UpstreamError
@@ -49,9 +49,9 @@ from modelyard.gateway.together import together
 from modelyard.gateway.tokens import TokenCounter
 from modelyard.gateway.tries import NOTICED_SECONDS, Failed, Remedy, Tries
 from modelyard.gateway.upstream import Answer, Lost, Upstream
+from modelyard.gateway.vendors.calling import NO_VENDORS, Prepare, VendorAccess, VendorCaller
+from modelyard.gateway.vendors.formats import adapter_for
 from modelyard.settings import GatewaySettings
-
-Prepare = Callable[[Endpoint], WireRequest | Awaitable[WireRequest]]
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +86,7 @@ class Gateway:
         clock: Clock,
         settings: GatewaySettings,
         places: Places | None = None,
+        vendors: VendorAccess = NO_VENDORS,
     ) -> None:
         """``places`` are shared with other gateway processes; None: this one is the only one."""
         self._routes = routes
@@ -93,6 +94,7 @@ class Gateway:
         self._clock = clock
         self._settings = settings
         self._upstream = Upstream(settings)
+        self._vendors = VendorCaller(self._upstream, clock, vendors)
         self._balancer = Balancer(routes, waker, clock, settings, places)
         self._templates = TemplateProcess()
         self._second_look = SecondLook(routes, clock)
@@ -161,7 +163,7 @@ class Gateway:
     async def complete(self, call: Call, request: CompletionRequest) -> CompletionResult:
         adapter = self._adapter(call.route)
         call.request = request
-        if len(request.prompts) > 1 and not adapter.batches_prompts:
+        if len(request.prompts) > 1 and not isinstance(adapter, SgpAdapter):
             return await self._complete_each(call, request, adapter)
         result = await self._complete_one(call, request, adapter)
         _count_completion(call, result)
@@ -191,8 +193,8 @@ class Gateway:
     async def rerank(self, call: Call, request: RerankingRequest) -> RerankingResult:
         adapter = self._adapter(call.route)
         call.request = request
-        wire = adapter.encode_reranking(request, call.route)
-        result = adapter.decode_reranking(request, await self._whole(call, wire, adapter))
+        body = await self._whole(call, lambda route: adapter.encode_reranking(request, route), adapter)
+        result = adapter.decode_reranking(request, body)
         call.count(result.tokens_used, 0)
         return result
 
@@ -201,12 +203,12 @@ class Gateway:
         route = call.route
         path = route.streaming_predict_route if stream and route.supports_streaming else route.predict_route
         wire = WireRequest(path, body)
-        lease, answer = await self._open(call, lambda _: wire, self._adapters[EndpointProtocol.SGP])
+        lease, answer = await self._open(call, lambda *_: wire, self._adapters[EndpointProtocol.SGP])
         call.first_byte()
         return Forwarded(lease, answer)
 
     def _adapter(self, route: Route) -> Adapters:
-        return self._adapters[route.protocol]
+        return self._adapters[route.protocol] if route.vendor is None else adapter_for(route.vendor.vendor)
 
     async def _open_text(self, call: Call, request: TextRequest, adapter: Adapters) -> tuple[Lease, Answer]:
         text = begin(self._counter, call, request, adapter)
@@ -236,8 +238,8 @@ class Gateway:
                 lease.release()
         raise AssertionError("the last try returns or raises")
 
-    async def _whole(self, call: Call, wire: WireRequest, adapter: Adapters) -> bytes:
-        lease, answer = await self._open(call, lambda _: wire, adapter)
+    async def _whole(self, call: Call, encode: Callable[[Route], WireRequest], adapter: Adapters) -> bytes:
+        lease, answer = await self._open(call, lambda _, route: encode(route), adapter)
         call.begun = True
         try:
             return await answer.read()
@@ -245,8 +247,8 @@ class Gateway:
             lease.release()
 
     async def _embed(self, call: Call, request: EmbeddingRequest, adapter: Adapters) -> EmbeddingResult:
-        wire = adapter.encode_embedding(request, call.route)
-        return adapter.decode_embedding(request, await self._whole(call, wire, adapter))
+        body = await self._whole(call, lambda route: adapter.encode_embedding(request, route), adapter)
+        return adapter.decode_embedding(request, body)
 
     async def _complete_one(self, call: Call, request: CompletionRequest, adapter: Adapters) -> CompletionResult:
         streamed, body = await self._whole_text(call, request, adapter)
@@ -317,7 +319,9 @@ class Gateway:
     async def _send(self, call: Call, lease: Lease, prepare: Prepare, adapter: Adapters) -> Answer:
         """The worker's answer where it is a success; `Failed` where another try may do better."""
         try:
-            wire = prepare(lease.endpoint)
+            if call.route.vendor is not None:
+                return await self._vendors.send(call, call.route, lease.endpoint, prepare, adapter)
+            wire = prepare(lease.endpoint, call.route)
             if not isinstance(wire, WireRequest):
                 wire = await wire
             call.sent = True

@@ -1,6 +1,7 @@
 """Requests to workers: time-outs, and failures told apart by whether another try is safe."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 from modelyard.errors import ModelyardError, Unavailable, UpstreamError, UpstreamTimeout
@@ -12,6 +13,15 @@ MAX_ERROR_BYTES = 64 * 1024
 _MAX_KNOWN = 10_000
 _PATH = "/?&=%:@!$'()*+,;~-._"
 """What stays as it is in a template's predict_route; anything else, such as a line's end, is escaped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an answer may take, in seconds, and what whoever gives it is called in errors."""
+
+    first_byte: float
+    total: float
+    who: str = "The model's worker"
 
 
 class Lost(Exception):
@@ -28,16 +38,23 @@ class Answer:
     """An answer whose status and headers are here. Must be read to its end or closed; closing early closes
     the connection, which is how an engine learns to stop."""
 
-    __slots__ = ("_connection", "status")
+    __slots__ = ("_connection", "_who", "status")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, who: str) -> None:
         self._connection: Connection | None = connection
+        self._who = who
         self.status = connection.status
 
     @property
     def content_type(self) -> str:
         assert self._connection is not None
         return self._connection.headers.get(b"content-type", b"application/octet-stream").decode("latin-1")
+
+    def header(self, name: str) -> str | None:
+        """The value of the header ``name`` (in lower case), where there is one."""
+        assert self._connection is not None
+        value = self._connection.headers.get(name.encode("ascii"))
+        return None if value is None else value.decode("latin-1")
 
     @property
     def is_stream(self) -> bool:
@@ -51,7 +68,7 @@ class Answer:
         try:
             return await self._connection.read()
         except (Cut, Garbage, Silence) as error:
-            raise _broken(error) from error
+            raise _broken(error, self._who) from error
         finally:
             self.close()
 
@@ -73,7 +90,7 @@ class Answer:
         try:
             return await self._connection.read_some()
         except (Cut, Garbage, Silence) as error:
-            raise _broken(error) from error
+            raise _broken(error, self._who) from error
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives, one piece for each read of the connection."""
@@ -89,43 +106,44 @@ class Answer:
 
 class Upstream:
     def __init__(self, settings: GatewaySettings) -> None:
-        self._first_byte_seconds = settings.first_byte_seconds
-        self._total_seconds = settings.total_seconds
+        self._patience = Patience(settings.first_byte_seconds, settings.total_seconds)
         self._pool = Pool(settings.connect_seconds)
         self._heads: dict[tuple[str, str, str], bytes] = {}
 
     def close(self) -> None:
         self._pool.close()
 
-    async def send(self, address: str, request: WireRequest) -> Answer:
-        """Send ``request`` to the worker at ``address``; returns with the answer's headers.
+    async def send(self, address: str, request: WireRequest, patience: Patience | None = None) -> Answer:
+        """Send ``request`` to whoever listens at ``address``; returns with the answer's headers.
 
         Raises `Lost` before the first byte of an answer, `UpstreamTimeout` when it does not come in time.
         """
+        patience = patience or self._patience
+        who = patience.who
         try:
             connection = await self._pool.connection(address)
         except (OSError, TimeoutError) as error:
-            gone = Unavailable("The model's worker cannot be reached.", code="worker_unreachable")
+            gone = Unavailable(f"{who} cannot be reached.", code="worker_unreachable")
             raise Lost(gone, unreachable=True) from error
         try:
-            connection.request(self._encoded(address, request), self._first_byte_seconds, self._total_seconds)
+            connection.request(self._encoded(address, request), patience.first_byte, patience.total)
             await connection.wait_headers()
         except Cut as cut:
             connection.finish()
             if cut.begun:
-                raise _broken(cut) from cut
-            lost = UpstreamError("The model's worker closed the connection without an answer.", code="upstream_lost")
+                raise _broken(cut, who) from cut
+            lost = UpstreamError(f"{who} closed the connection without an answer.", code="upstream_lost")
             raise Lost(lost, unreachable=False) from cut
         except Silence as error:
             connection.finish()
-            raise UpstreamTimeout("The model's worker took too long to answer.") from error
+            raise UpstreamTimeout(f"{who} took too long to answer.") from error
         except Garbage as error:
             connection.finish()
-            raise UpstreamError(f"The model's worker does not speak HTTP: {error}.", code="upstream_garbage") from error
+            raise UpstreamError(f"{who} does not speak HTTP: {error}.", code="upstream_garbage") from error
         except BaseException:
             connection.finish()
             raise
-        return Answer(connection)
+        return Answer(connection, who)
 
     def _encoded(self, address: str, request: WireRequest) -> bytes:
         key = (request.method, address, request.path)
@@ -134,6 +152,9 @@ class Upstream:
             if len(self._heads) >= _MAX_KNOWN:  # workers come and go
                 self._heads.clear()
             head = self._heads[key] = _head(*key)
+        if request.headers:
+            more = "".join([f"{name}: {value}\r\n" for name, value in request.headers]).encode("ascii")
+            return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, more, len(request.body), request.body)
         return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(request.body), request.body)
 
 
@@ -149,8 +170,8 @@ def _head(method: str, address: str, path: str) -> bytes:
     return "\r\n".join(lines).encode("ascii")
 
 
-def _broken(error: Cut | Garbage | Silence) -> ModelyardError:
+def _broken(error: Cut | Garbage | Silence, who: str) -> ModelyardError:
     if isinstance(error, Silence):
-        return UpstreamTimeout("The model's worker stopped in the middle of its answer.")
-    msg = "The connection to the model's worker broke in the middle of its answer."
+        return UpstreamTimeout(f"{who} stopped in the middle of its answer.")
+    msg = f"{who} broke the connection in the middle of its answer."
     return UpstreamError(msg, code="upstream_cut_off")

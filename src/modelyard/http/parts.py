@@ -49,6 +49,8 @@ class Parts:
     reconciler: Settling
     cards: Mapping[str, EngineCard]
     """Engine cards by engine."""
+    vault: Vault
+    """Where secrets are sealed before they are stored."""
     vendors_changed: Callable[[Transaction], Awaitable[None]] = _nothing
     """Called in the transaction in which an account's access to a vendor comes or goes."""
     hot_routes: Sequence[Route] = ()
@@ -95,12 +97,8 @@ class Parts:
         return ApiKeys(self.store, self.clock, self.keys.forget_key)
 
     @cached_property
-    def vault(self) -> Vault:
-        return Vault.open(self.settings)
-
-    @cached_property
     def vendor_credentials(self) -> VendorCredentials:
-        return VendorCredentials(self.store, self.clock, self.vault, self.vendors_changed)
+        return VendorCredentials(self.store, self.clock, self.vault, self.vendors_changed, self.on_routes)
 
     @cached_property
     def statistics(self) -> Statistics:

@@ -143,7 +143,7 @@ def test_built_in_models_stay_as_they_are(client: SGPClient, http: httpx.Client)
     ("change", "loc", "words"),
     [
         ({"model_type": "RERANKING"}, ["model_type"], "makes models of type EMBEDDING"),
-        ({"model_vendor": "OPENAI"}, ["model_vendor"], "not supported yet"),
+        ({"model_vendor": "OPENAI"}, ["model_template_id"], "answers itself"),
         ({"model_vendor": "ACME"}, ["model_vendor"], "LAUNCH"),
         ({"model_template_id": None}, ["model_template_id"], "template"),
         ({"model_template_id": "nowhere"}, ["model_template_id"], "no such template"),

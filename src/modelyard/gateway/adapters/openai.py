@@ -46,9 +46,6 @@ seed has one in few of them.)"""
 class OpenAIAdapter:
     """A template's request parameters become further fields of the body, as in vLLM's ``min_p``."""
 
-    batches_prompts = False
-    """Several prompts go as one request each: llama.cpp counts only the first one's tokens otherwise."""
-
     def encode_chat(self, request: ChatRequest, route: Route) -> WireRequest:
         body = _sampling(request)
         body.messages = _messages(request.messages)

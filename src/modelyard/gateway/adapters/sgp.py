@@ -68,8 +68,6 @@ _event = msgspec.json.Decoder(_Event)
 
 
 class SgpAdapter:
-    batches_prompts = True
-
     def encode_chat(self, request: ChatRequest, route: Route) -> WireRequest:
         return _text(request, route)
 

@@ -129,7 +129,9 @@ def native_completion(route: Route, body: CompletionBody) -> TextRequest:
     protocol has no way to say so: then the prompt is a user's message."""
     settings = _sampling(body)
     if route.model_type is ModelType.CHAT_COMPLETION and (
-        route.protocol is not EndpointProtocol.VLLM or any(name in settings for name in _NEEDS_CHAT)
+        route.protocol is not EndpointProtocol.VLLM
+        or route.vendor is not None
+        or any(name in settings for name in _NEEDS_CHAT)
     ):
         return ChatRequest(messages=[Message("user", body.prompt)], **settings)
     return CompletionRequest(prompts=[body.prompt], **settings)

@@ -23,6 +23,7 @@ from modelyard.http.inference.answers import ChunkWriter, answer, native_events
 from modelyard.http.inference.heartbeat import Heartbeat
 from modelyard.http.inference.reading import decode
 from modelyard.http.inference.response import RawHeaders, Response
+from modelyard.http.inference.told import told
 
 _encode = msgspec.json.Encoder().encode
 _chat_body = msgspec.json.Decoder(bodies.ChatBody)
@@ -124,7 +125,7 @@ class Verbs:
         with contextlib.closing(forwarded):
             sse = forwarded.content_type.startswith("text/event-stream")
             kind = ((b"content-type", forwarded.content_type.encode("latin-1")),)
-            await response.begin(() if sse else kind, sse=sse)
+            await response.begin((*(() if sse else kind), *told(call)), sse=sse)
             async with contextlib.aclosing(forwarded.pieces()) as pieces:
                 async for piece in pieces:
                     await response.piece(piece)
@@ -137,7 +138,7 @@ class Verbs:
             async with Heartbeat(response, self._heartbeat_seconds):
                 data = await _next(call, batches, write)
             if not response.started:
-                await response.begin(_history_headers(call), sse=True)
+                await response.begin((*_history_headers(call), *told(call)), sse=True)
             await response.piece(data)
             async for batch in batches:
                 if data := _written(call, batch, write):
@@ -147,7 +148,7 @@ class Verbs:
 
 async def _whole(call: Call, response: Response, body: bytes, headers: RawHeaders = ()) -> None:
     call.settle()
-    await response.json(body, headers)
+    await response.json(body, (*headers, *told(call)))
 
 
 async def _next(call: Call, batches: AsyncGenerator[list[Chunk], None], write: Write) -> bytes:

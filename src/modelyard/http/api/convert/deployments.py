@@ -59,6 +59,9 @@ def answer(deployment: Deployment, status: tuple[DeploymentStatus, StatusDetail]
 
 def _complete(deployment: Deployment) -> dict[str, Any]:
     target = deployment.target
+    if deployment.is_vendors:
+        # Without the vendor: the official client knows two kinds of configuration, both of self-hosted ones.
+        return {"per_worker": target.per_worker}
     return {
         "vendor": "LAUNCH",
         **deployment.vendor_configuration,

@@ -1,0 +1,1 @@
+"""Calling vendors: with which key, signed how, tried how often."""
