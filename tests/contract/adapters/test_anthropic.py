@@ -1,6 +1,7 @@
 """What the Anthropic adapter puts on the wire, what it reads, and what it refuses rather than drop."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +225,20 @@ def test_tools_their_calls_and_their_results() -> None:
     ]
 
 
-@pytest.mark.parametrize("arguments", ["[1]", "{", "7"])
+def test_ids_of_another_vendors_calls_are_written_in_letters_that_this_one_takes() -> None:
+    foreign = "8f2b~CpUBAdHt/+=="
+    talk = [
+        *ASK,
+        Message("assistant", "", tool_calls=[ToolCall(foreign, FunctionCall("get_time", "{}"))]),
+        Message("tool", "noon", tool_call_id=foreign),
+    ]
+    _, call, result = sent(messages=talk, tools=[TIME])["messages"]
+    id = call["content"][0]["id"]
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", id)
+    assert result["content"][0]["tool_use_id"] == id
+
+
+@pytest.mark.parametrize("arguments", ["[1]", "{", "7", '{"a":' + "[" * 100_000])
 def test_arguments_that_are_no_object_are_named(arguments: str) -> None:
     talk = [*ASK, Message("assistant", "", tool_calls=[ToolCall("t1", FunctionCall("f", arguments))])]
     with pytest.raises(InvalidRequest) as caught:

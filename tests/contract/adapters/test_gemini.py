@@ -206,14 +206,14 @@ def test_images_inline_and_by_address() -> None:
         Part(image_data=ImageData("AAAA", "image/png")),
         Part(image_url=ImageUrl("data:image/webp;base64,BBBB")),
         Part(image_url=ImageUrl("https://example.com/a.jpg?x=1")),
-        Part(image_url=ImageUrl("gs://bucket/a")),
+        Part(image_url=ImageUrl("https://example.com/a")),
     ]
     assert sent(messages=[Message("user", parts)])["contents"][0]["parts"] == [
         {"text": "What is this?"},
         {"inlineData": {"mimeType": "image/png", "data": "AAAA"}},
         {"inlineData": {"mimeType": "image/webp", "data": "BBBB"}},
         {"fileData": {"fileUri": "https://example.com/a.jpg?x=1", "mimeType": "image/jpeg"}},
-        {"fileData": {"fileUri": "gs://bucket/a"}},
+        {"fileData": {"fileUri": "https://example.com/a"}},
     ]
 
 
@@ -312,7 +312,7 @@ def test_a_result_of_no_call_is_named() -> None:
     assert caught.value.errors[0].loc == ("body", "messages", 2, "tool_call_id")
 
 
-@pytest.mark.parametrize("arguments", ["[1]", "{", "7"])
+@pytest.mark.parametrize("arguments", ["[1]", "{", "7", '{"a":' + "[" * 100_000])
 def test_arguments_that_are_no_object_are_named(arguments: str) -> None:
     talk = [*ASK, Message("assistant", "", tool_calls=[ToolCall("t1", FunctionCall("f", arguments))])]
     with pytest.raises(InvalidRequest) as caught:

@@ -5,7 +5,7 @@ import pytest
 from modelyard.domain.inference import ChatRequest, ImageData, ImageUrl, Message, Part
 from modelyard.errors import InvalidRequest
 from modelyard.gateway.adapters.adjusting import clamped, refuse, whole_top_k
-from modelyard.gateway.adapters.images import data_url, inline_image
+from modelyard.gateway.adapters.images import data_url, inline_image, remote_image
 
 ASK = [Message("user", "Say hi")]
 
@@ -56,3 +56,24 @@ def test_images_inline_and_elsewhere() -> None:
 def test_a_broken_data_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidRequest, match="image_url"):
         inline_image(Part(image_url=ImageUrl(url)))
+
+
+def test_an_image_elsewhere_is_what_anybody_could_fetch() -> None:
+    assert remote_image(Part(image_url=ImageUrl("https://example.com/a.png"))) == "https://example.com/a.png"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "gs://bucket/a.png",
+        "s3://bucket/a.png",
+        "file:///etc/passwd",
+        "https://",
+        "https://[::1",
+        "a.png",
+        "https://generativelanguage.googleapis.com/v1beta/files/abc",
+    ],
+)
+def test_an_image_that_only_this_platform_could_fetch_is_refused(url: str) -> None:
+    with pytest.raises(InvalidRequest, match="image_url"):
+        remote_image(Part(image_url=ImageUrl(url)))

@@ -1,5 +1,7 @@
 """A native chat as the body of an Anthropic request."""
 
+import hashlib
+import re
 from typing import Any
 
 import msgspec
@@ -10,7 +12,8 @@ from modelyard.errors import InvalidRequest
 from modelyard.gateway.adapters import anthropic_wire as wire
 from modelyard.gateway.adapters.adjusting import clamped, refuse, whole_top_k
 from modelyard.gateway.adapters.anthropic_models import AnthropicProfile, Thinking
-from modelyard.gateway.adapters.images import inline_image
+from modelyard.gateway.adapters.arguments import arguments_of
+from modelyard.gateway.adapters.images import inline_image, remote_image
 from modelyard.gateway.adapters.wire import bindings_of, unsupported, wants_logprobs
 
 DEFAULT_MAX_TOKENS = 4096
@@ -39,8 +42,9 @@ _USUAL = {"temperature": 1, "top_p": 1}
 """What models do without being told."""
 _LEAST_TOP_P = 0.95  # the vendor's, while a model thinks
 
+_IDS = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
 _encode = msgspec.json.Encoder().encode
-_arguments = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _OURS = frozenset(wire.Body.__struct_fields__)
 
 
@@ -180,7 +184,7 @@ def _conversation(messages: list[Message], notes: list[str]) -> tuple[str | None
 
 def _blocks(index: int, message: Message) -> list[wire.Block]:
     if message.tool_call_id is not None:
-        return [wire.ToolResult(message.tool_call_id, str(message.content))]
+        return [wire.ToolResult(_id(message.tool_call_id), str(message.content))]
     if not isinstance(message.content, str):
         return [_part(part) for part in message.content]
     calls = [_tool_use(index, number, call) for number, call in enumerate(message.tool_calls or ())]
@@ -195,18 +199,17 @@ def _part(part: Part) -> wire.Block:
     inline = inline_image(part)
     if inline is not None:
         return wire.Image(wire.Base64Source(inline.media_type, inline.data))
-    assert part.image_url is not None
-    return wire.Image(wire.UrlSource(part.image_url.url))
+    return wire.Image(wire.UrlSource(remote_image(part)))
 
 
 def _tool_use(index: int, number: int, call: ToolCall) -> wire.Block:
-    arguments = call.function.arguments or "{}"
-    try:
-        _arguments.decode(arguments)
-    except msgspec.DecodeError as error:
-        place = ("body", "messages", index, "tool_calls", number, "function", "arguments")
-        raise InvalidRequest.at(*place, msg=f"must be a JSON object: {error}") from error
-    return wire.ToolUse(call.id, call.function.name, msgspec.Raw(arguments.encode()))
+    return wire.ToolUse(_id(call.id), call.function.name, arguments_of(call, index, number))
+
+
+def _id(id: str) -> str:
+    """``id`` in the letters that this vendor takes, the same for a call and its result. Calls that another vendor's
+    model made may have others in it."""
+    return id if _IDS.fullmatch(id) else f"toolu_{hashlib.sha256(id.encode()).hexdigest()[:32]}"
 
 
 def _with_bindings(body: wire.Body, request: ChatRequest) -> bytes:

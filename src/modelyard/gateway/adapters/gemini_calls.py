@@ -8,17 +8,14 @@ gateway can continue any conversation.
 
 import uuid
 
-import msgspec
-
 from modelyard.domain.inference import FunctionCall, Message, ToolCall
 from modelyard.errors import InvalidRequest
 from modelyard.gateway.adapters import gemini_wire as wire
+from modelyard.gateway.adapters.arguments import arguments_of, as_object
 
 _MARK = "~"
 UNSIGNED = "skip_thought_signature_validator"
 """What the vendor's documents give for calls that another model made."""
-
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def call_id(part: wire.Part) -> str:
@@ -44,19 +41,13 @@ def result_part(index: int, message: Message, names: dict[str, str]) -> wire.Par
         place = ("body", "messages", index, "tool_call_id")
         raise InvalidRequest.at(*place, msg="answers no tool call of an earlier message; send the calls too")
     text = str(message.content)
-    response: msgspec.Raw | dict[str, str] = {"output": text}
-    if text[:1] == "{" and _is_object(text):
-        response = msgspec.Raw(text.encode())
+    response = as_object(text) or {"output": text}
     return wire.Part(function_response=wire.FunctionResponse(name, response, message.tool_call_id.split(_MARK)[0]))
 
 
 def _call_part(index: int, number: int, call: ToolCall) -> wire.Part:
-    arguments = call.function.arguments or "{}"
-    if not _is_object(arguments):
-        place = ("body", "messages", index, "tool_calls", number, "function", "arguments")
-        raise InvalidRequest.at(*place, msg="must be a JSON object")
     id, _, signature = call.id.partition(_MARK)
-    function = wire.FunctionCall(call.function.name, msgspec.Raw(arguments.encode()), id)
+    function = wire.FunctionCall(call.function.name, arguments_of(call, index, number), id)
     return wire.Part(function_call=function, thought_signature=signature or None)
 
 
@@ -64,11 +55,3 @@ def native_call(part: wire.Part) -> ToolCall:
     """The tool call in ``part``."""
     assert part.function_call is not None
     return ToolCall(call_id(part), FunctionCall(part.function_call.name, bytes(part.function_call.args).decode()))
-
-
-def _is_object(text: str) -> bool:
-    try:
-        _object.decode(text)
-    except msgspec.DecodeError:
-        return False
-    return True

@@ -13,7 +13,7 @@ from modelyard.gateway.adapters import gemini_wire as wire
 from modelyard.gateway.adapters.adjusting import clamped, refuse, whole_top_k
 from modelyard.gateway.adapters.gemini_calls import call_parts, result_part
 from modelyard.gateway.adapters.gemini_models import GeminiProfile, Thinking
-from modelyard.gateway.adapters.images import inline_image
+from modelyard.gateway.adapters.images import inline_image, remote_image
 from modelyard.gateway.adapters.wire import bindings_of, unsupported, wants_logprobs
 
 THINKING_BUDGETS = {"low": 1024, "medium": 8192, "high": 24576}
@@ -155,8 +155,7 @@ def _part(part: Part) -> wire.Part:
     inline = inline_image(part)
     if inline is not None:
         return wire.Part(inline_data=wire.Blob(inline.media_type, inline.data))
-    assert part.image_url is not None
-    url = part.image_url.url
+    url = remote_image(part)
     # Vertex AI wants to know the type; where the address does not tell, its own words say so.
     return wire.Part(file_data=wire.FileData(url, mimetypes.guess_type(urlsplit(url).path)[0]))
 
