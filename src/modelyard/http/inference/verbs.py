@@ -1,7 +1,7 @@
 """What each verb does with its body: decode, ask the gateway, write the answer."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -14,15 +14,14 @@ from modelyard.domain.inference import (
     TextRequest,
 )
 from modelyard.domain.templates import ModelType
-from modelyard.errors import UpstreamError
 from modelyard.gateway.adapters.wire import unsupported
 from modelyard.gateway.metering import Call
 from modelyard.gateway.service import Gateway
 from modelyard.http.inference import bodies
 from modelyard.http.inference.answers import ChunkWriter, answer, native_events
-from modelyard.http.inference.heartbeat import Heartbeat
 from modelyard.http.inference.reading import decode
-from modelyard.http.inference.response import RawHeaders, Response
+from modelyard.http.inference.response import Response
+from modelyard.http.inference.sending import history_headers, stream, whole
 from modelyard.http.inference.told import told
 
 _encode = msgspec.json.Encoder().encode
@@ -61,12 +60,12 @@ class Verbs:
     async def embeddings(self, call: Call, body: bytes, response: Response) -> None:
         request = decode(_embedding_body, body)
         bodies.check_bindings(call.route, request.model_request_parameters)
-        await _whole(call, response, _encode(await self._gateway.embed(call, request)))
+        await whole(call, response, _encode(await self._gateway.embed(call, request)))
 
     async def rerankings(self, call: Call, body: bytes, response: Response) -> None:
         request = decode(_reranking_body, body)
         bodies.check_bindings(call.route, request.model_request_parameters)
-        await _whole(call, response, _encode(await self._gateway.rerank(call, request)))
+        await whole(call, response, _encode(await self._gateway.rerank(call, request)))
 
     async def execute(self, call: Call, body: bytes, response: Response) -> None:
         """The model type's native request, answered natively; types without one get any JSON passed through."""
@@ -92,30 +91,30 @@ class Verbs:
             encoded = answer(prompt, await self._gateway.chat(call, request))
         else:
             encoded = answer(prompt, await self._gateway.complete(call, request))
-        await _whole(call, response, encoded, _history_headers(call))
+        await whole(call, response, encoded, history_headers(call))
 
     async def _native_text(self, call: Call, request: TextRequest, response: Response) -> None:
         bodies.check_bindings(call.route, request.model_request_parameters)
         if request.stream:
             await self._stream(call, request, response, native_events)
         elif isinstance(request, ChatRequest):
-            await _whole(call, response, _encode(await self._gateway.chat(call, request)), _history_headers(call))
+            await whole(call, response, _encode(await self._gateway.chat(call, request)), history_headers(call))
         else:
-            await _whole(call, response, _encode(await self._gateway.complete(call, request)))
+            await whole(call, response, _encode(await self._gateway.complete(call, request)))
 
     async def _native_embedding(self, call: Call, body: bytes, response: Response) -> None:
         request = decode(_native_embedding, body)
         _refuse_stream(request.stream)
         bodies.check_bindings(call.route, request.model_request_parameters)
         native = EmbeddingRequest(request.texts, request.model_request_parameters)
-        await _whole(call, response, _encode(await self._gateway.embed(call, native)))
+        await whole(call, response, _encode(await self._gateway.embed(call, native)))
 
     async def _native_reranking(self, call: Call, body: bytes, response: Response) -> None:
         request = decode(_native_reranking, body)
         _refuse_stream(request.stream)
         bodies.check_bindings(call.route, request.model_request_parameters)
         native = RerankingRequest(request.query, request.chunks, request.instruction, request.model_request_parameters)
-        await _whole(call, response, _encode(await self._gateway.rerank(call, native)))
+        await whole(call, response, _encode(await self._gateway.rerank(call, native)))
 
     async def _forward(self, call: Call, body: bytes, response: Response) -> None:
         decode(_any_value, body, nul=True)
@@ -133,42 +132,7 @@ class Verbs:
             await response.end()
 
     async def _stream(self, call: Call, request: TextRequest, response: Response, write: Write) -> None:
-        async with contextlib.aclosing(self._gateway.stream(call, request)) as batches:
-            # Headers wait for the first chunk, so that whatever fails until then still has its own status.
-            async with Heartbeat(response, self._heartbeat_seconds):
-                data = await _next(call, batches, write)
-            if not response.started:
-                await response.begin((*_history_headers(call), *told(call)), sse=True)
-            await response.piece(data)
-            async for batch in batches:
-                if data := _written(call, batch, write):
-                    await response.piece(data)
-            await response.end()
-
-
-async def _whole(call: Call, response: Response, body: bytes, headers: RawHeaders = ()) -> None:
-    call.settle()
-    await response.json(body, (*headers, *told(call)))
-
-
-async def _next(call: Call, batches: AsyncGenerator[list[Chunk], None], write: Write) -> bytes:
-    async for batch in batches:
-        if data := _written(call, batch, write):
-            return data
-    raise UpstreamError("The worker's stream was empty.", code="upstream_cut_off")
-
-
-def _written(call: Call, batch: list[Chunk], write: Write) -> bytes:
-    """``batch`` for the client; the call is settled with the piece that makes its answer whole."""
-    if batch[-1].finish_reason is not None:
-        call.settle()
-    return write(batch)
-
-
-def _history_headers(call: Call) -> RawHeaders:
-    dropped = (b"x-history-messages-dropped", str(call.dropped_messages).encode())
-    tokens = call.counted_prompt if call.counted_prompt is not None else call.prompt_tokens
-    return (dropped,) if tokens is None else (dropped, (b"x-prompt-tokens", str(tokens).encode()))
+        await stream(call, self._gateway.stream(call, request), response, write, self._heartbeat_seconds)
 
 
 def _refuse_stream(stream: bool | None) -> None:
