@@ -168,7 +168,7 @@ async def _ground(settings: Settings) -> AsyncIterator[Ground]:
         store = await Store.open(settings.database)
         stack.push_async_callback(store.aclose)
         vault = Vault.open(settings)
-        vendor_keys = VendorKeys(settings.vendors, vault)
+        vendor_keys = VendorKeys(settings.vendors, vault, guarded=not settings.allows_private_addresses)
         routes = Routes(store, clock, settings, vendor_keys)
         launcher = await chosen(settings)
         stack.push_async_callback(launcher.aclose)

@@ -148,6 +148,9 @@ class SecuritySettings(Group):
     secret_key: SecretStr | None = None
     """Key that stored secrets are encrypted with: 32 random bytes in base64. Several, separated by commas, rotate: the
     first one encrypts. Not set: the one in ``<data_dir>/secret.key``, which is made at first use."""
+    private_addresses: bool | None = None
+    """Whether accounts may name vendors' addresses in private networks. Not set: yes while the server listens on
+    loopback only. Addresses in these settings may be anywhere."""
     max_workers_per_deployment: Count = 64
     """The highest max_workers a deployment may ask for."""
 
@@ -295,6 +298,12 @@ class Settings(BaseSettings):
     def allows_local_commands(self) -> bool:
         """Whether templates may run commands as the server; see `SecuritySettings.local_commands`."""
         allowed = self.security.local_commands
+        return self.listens_on_loopback if allowed is None else allowed
+
+    @property
+    def allows_private_addresses(self) -> bool:
+        """See `SecuritySettings.private_addresses`."""
+        allowed = self.security.private_addresses
         return self.listens_on_loopback if allowed is None else allowed
 
     @property

@@ -26,8 +26,10 @@ _KEYLESS = (ModelVendor.OTHER, ModelVendor.LLMENGINE)
 class VendorKeys:
     """A `modelyard.gateway.ports.VendorCredentials`."""
 
-    def __init__(self, settings: VendorsSettings, vault: Vault) -> None:
+    def __init__(self, settings: VendorsSettings, vault: Vault, *, guarded: bool = True) -> None:
+        """``guarded``: accounts' own addresses are called in public networks only."""
         self._vault = vault
+        self._guarded = guarded
         self._ours: dict[ModelVendor, list[VendorKey]] = {}
         for key in settings_keys(settings):
             self._ours.setdefault(key.vendor, []).append(key)
@@ -59,7 +61,8 @@ class VendorKeys:
             every = [*(key for _, key in theirs), *self._ours.get(target.vendor, ())]
             fitting = [key for key in every if key.base_url == target.base_url]
             if not fitting and target.vendor in _KEYLESS:
-                return (VendorKey(f"none:{target.base_url}", target.vendor, target.base_url),)
+                none = f"none:{target.base_url}"
+                return (VendorKey(none, target.vendor, target.base_url, guarded=self._guarded),)
         else:
             fitting = [key for _, key in theirs] or self._ours.get(target.vendor, [])
         if not fitting:
@@ -70,7 +73,8 @@ class VendorKeys:
         secrets = json.loads(self._vault.unseal(credential.sealed))
         parameters = {**_project(secrets), **credential.parameters}
         base_url = _address(credential.vendor, credential.base_url, parameters)
-        return VendorKey(credential.id, credential.vendor, base_url, secrets, parameters)
+        guarded = self._guarded and credential.base_url is not None
+        return VendorKey(credential.id, credential.vendor, base_url, secrets, parameters, guarded)
 
 
 def settings_keys(settings: VendorsSettings) -> Iterator[VendorKey]:

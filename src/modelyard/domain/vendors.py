@@ -59,6 +59,8 @@ class VendorKey:
     """By the names in `SECRETS`; none for a server that asks for none."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """``project``, ``location``, ``region``."""
+    guarded: bool = False
+    """Whether an account named ``base_url``, so that it is called in public networks only."""
 
 
 @dataclass(frozen=True, slots=True)

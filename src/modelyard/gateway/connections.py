@@ -1,4 +1,4 @@
-"""HTTP/1.1 to workers, as much of it as calling a worker takes: one request, one answer, connections kept.
+"""HTTP/1.1 to workers and vendors, as much of it as calling one takes: one request, one answer, connections kept.
 
 Why not a client library: on the hot path it is the largest cost there is. One call of a stub over a kept
 connection took aiohttp's client 186 microseconds of CPU and this one 46, on one machine; and this one knows what
@@ -6,16 +6,18 @@ a safe retry needs to know: whether even one byte of an answer had come. Parsing
 """
 
 import asyncio
-import ssl
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import httptools
 
 KEEP_ALIVE_SECONDS = 4.0
 """Less than the 5 s after which uvicorn and llama.cpp's server close an idle connection, so that a request
 seldom meets one that is being closed."""
+
+VENDOR_KEEP_ALIVE_SECONDS = 30.0
+"""The same for vendors, whose servers keep connections longer, and whose connections cost more."""
 
 HIGH_WATER_BYTES = 256 * 1024
 """Unread bytes of an answer at which reading from the worker pauses until the client has taken some."""
@@ -222,11 +224,18 @@ class Connection(asyncio.Protocol):
             self.headers.clear()  # an interim answer, such as 100
 
 
+Open = Callable[[str, Callable[[], Connection]], Awaitable[Connection]]
+"""Makes a connection to an address (`modelyard.gateway.opening`); raises OSError where it cannot."""
+
+
 class Pool:
     """Connections by address (a base URL such as http://127.0.0.1:9000); idle ones are kept for a few seconds."""
 
-    def __init__(self, connect_seconds: float) -> None:
+    def __init__(self, connect_seconds: float, open_way: "Open", keep_seconds: float = KEEP_ALIVE_SECONDS) -> None:
+        """``open_way``: how a new connection is made."""
         self._connect_seconds = connect_seconds
+        self._open_way = open_way
+        self._keep_seconds = keep_seconds
         self._idle: dict[str, deque[Connection]] = {}
         self._addresses: dict[Connection, str] = {}
         self._closed = False
@@ -235,7 +244,7 @@ class Pool:
         """A connection nobody else uses. Raises OSError or TimeoutError where none can be made."""
         kept = self._idle.get(address)
         if kept:
-            oldest = asyncio.get_running_loop().time() - KEEP_ALIVE_SECONDS
+            oldest = asyncio.get_running_loop().time() - self._keep_seconds
             while kept:
                 connection = kept.pop()
                 if connection.is_open and connection.idle_since > oldest:
@@ -244,15 +253,8 @@ class Pool:
         return await self._connect(address)
 
     async def _connect(self, address: str) -> Connection:
-        url = urlsplit(address)
-        secure = url.scheme == "https"
         async with asyncio.timeout(self._connect_seconds):
-            _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: Connection(self),
-                url.hostname or "",
-                url.port or (443 if secure else 80),
-                ssl=ssl.create_default_context() if secure else None,
-            )
+            connection = await self._open_way(address, lambda: Connection(self))
         self._addresses[connection] = address
         return connection
 

@@ -93,7 +93,7 @@ class Gateway:
         self._usage = usage
         self._clock = clock
         self._settings = settings
-        self._upstream = Upstream(settings)
+        self._upstream = Upstream(settings, vendors.settings.ca_file)
         self._vendors = VendorCaller(self._upstream, clock, vendors)
         self._balancer = Balancer(routes, waker, clock, settings, places)
         self._templates = TemplateProcess()

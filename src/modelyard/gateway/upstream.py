@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from modelyard.errors import ModelyardError, Unavailable, UpstreamError, UpstreamTimeout
 from modelyard.gateway.adapters.wire import WireRequest
-from modelyard.gateway.connections import Connection, Cut, Garbage, Pool, Silence
+from modelyard.gateway.connections import VENDOR_KEEP_ALIVE_SECONDS, Connection, Cut, Garbage, Pool, Silence
+from modelyard.gateway.opening import Opener
 from modelyard.settings import GatewaySettings
 
 MAX_ERROR_BYTES = 64 * 1024
@@ -15,13 +18,22 @@ _PATH = "/?&=%:@!$'()*+,;~-._"
 """What stays as it is in a template's predict_route; anything else, such as a line's end, is escaped."""
 
 
+class Way(Enum):
+    """How a connection is made; the methods of `modelyard.gateway.opening.Opener`."""
+
+    DIRECT = auto()
+    OUTWARD = auto()
+    GUARDED = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long an answer may take, in seconds, and what whoever gives it is called in errors."""
+    """How long an answer may take, in seconds, what whoever gives it is called in errors, and how it is reached."""
 
     first_byte: float
     total: float
     who: str = "The model's worker"
+    way: Way = Way.DIRECT
 
 
 class Lost(Exception):
@@ -105,13 +117,20 @@ class Answer:
 
 
 class Upstream:
-    def __init__(self, settings: GatewaySettings) -> None:
+    def __init__(self, settings: GatewaySettings, ca_file: Path | None = None) -> None:
+        """``ca_file``: further certificate authorities for https addresses."""
         self._patience = Patience(settings.first_byte_seconds, settings.total_seconds)
-        self._pool = Pool(settings.connect_seconds)
+        opener, seconds = Opener(ca_file), settings.connect_seconds
+        self._pools = {
+            Way.DIRECT: Pool(seconds, opener.direct),
+            Way.OUTWARD: Pool(seconds, opener.outward, VENDOR_KEEP_ALIVE_SECONDS),
+            Way.GUARDED: Pool(seconds, opener.guarded, VENDOR_KEEP_ALIVE_SECONDS),
+        }
         self._heads: dict[tuple[str, str, str], bytes] = {}
 
     def close(self) -> None:
-        self._pool.close()
+        for pool in self._pools.values():
+            pool.close()
 
     async def send(self, address: str, request: WireRequest, patience: Patience | None = None) -> Answer:
         """Send ``request`` to whoever listens at ``address``; returns with the answer's headers.
@@ -121,7 +140,7 @@ class Upstream:
         patience = patience or self._patience
         who = patience.who
         try:
-            connection = await self._pool.connection(address)
+            connection = await self._pools[patience.way].connection(address)
         except (OSError, TimeoutError) as error:
             gone = Unavailable(f"{who} cannot be reached.", code="worker_unreachable")
             raise Lost(gone, unreachable=True) from error

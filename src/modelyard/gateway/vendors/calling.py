@@ -16,9 +16,10 @@ from modelyard.errors import ModelyardError, RateLimited, Unavailable, UpstreamE
 from modelyard.gateway.adapters.faults import explanation
 from modelyard.gateway.adapters.vendor_faults import Fault, vendor_error
 from modelyard.gateway.adapters.wire import Adapter, WireRequest
+from modelyard.gateway.addresses import PrivateAddress
 from modelyard.gateway.metering import Call
 from modelyard.gateway.ports import VendorCredentials
-from modelyard.gateway.upstream import Answer, Lost, Patience, Upstream
+from modelyard.gateway.upstream import Answer, Lost, Patience, Upstream, Way
 from modelyard.gateway.vendors.auth import Authenticator
 from modelyard.gateway.vendors.rota import Rota
 from modelyard.settings import VendorSettings, VendorsSettings
@@ -68,7 +69,11 @@ class VendorCaller:
         self._credentials = access.credentials
         self._clock = clock
         self._retries = settings.retries
-        self._patience = {vendor: _patience(vendor, settings) for vendor in ModelVendor}
+        self._patience = {
+            (vendor, guarded): _patience(vendor, settings, guarded)
+            for vendor in ModelVendor
+            for guarded in (False, True)
+        }
         self._rota = Rota(clock)
         self._auth = Authenticator()
 
@@ -108,10 +113,11 @@ class VendorCaller:
             answer = await self._upstream.send(
                 target.base_url,
                 replace(wire, headers=(*wire.headers, *headers)),
-                self._patience[target.vendor],
+                self._patience[target.vendor, key.guarded],
             )
         except Lost as lost:
-            raise _Failed(_unreachable(target, lost)) from lost
+            error = _unreachable(target, lost)
+            raise (error if isinstance(error, UpstreamError) and lost.unreachable else _Failed(error)) from lost
         except UpstreamTimeout as error:
             # It may still be at work, and would be paid twice.
             self._rota.failed(key, limited=False)
@@ -139,6 +145,12 @@ def _unreachable(target: VendorTarget, lost: Lost) -> ModelyardError:
     if not lost.unreachable:
         return vendor_error(Fault.FAILED, target.vendor, "it closed the connection without an answer")
     cause = lost.__cause__
+    if isinstance(cause, PrivateAddress):
+        return UpstreamError(
+            f"{target.base_url} is not called: {cause}.",
+            code="private_address",
+            hint="MODELYARD_SECURITY__PRIVATE_ADDRESSES allows accounts to name such addresses.",
+        )
     why = "no connection in time" if isinstance(cause, TimeoutError) else str(cause)
     return Unavailable(
         f"{target.vendor} cannot be reached at {target.base_url}: {why}.", code="vendor_unreachable", retry_after=5
@@ -182,7 +194,8 @@ def _retry_after(answer: Answer) -> float | None:
     return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def _patience(vendor: ModelVendor, settings: VendorsSettings) -> Patience:
+def _patience(vendor: ModelVendor, settings: VendorsSettings, guarded: bool) -> Patience:
     group = getattr(settings, vendor.value.lower(), None)
     group = group if isinstance(group, VendorSettings) else VendorSettings()
-    return Patience(group.first_byte_seconds, group.total_seconds, vendor.value)
+    way = Way.GUARDED if guarded else Way.OUTWARD
+    return Patience(group.first_byte_seconds, group.total_seconds, vendor.value, way)
