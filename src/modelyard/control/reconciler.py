@@ -83,6 +83,7 @@ class Reconciler:
         self._watched = asyncio.Event()
         self._changed = asyncio.Event()
         self._stepped: dict[str, asyncio.Event] = {}
+        self._running: asyncio.Task[None] | None = None
 
     # From other rooms
 
@@ -114,7 +115,8 @@ class Reconciler:
     # Life
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled, or until `aclose`."""
+        self._running = asyncio.current_task()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._forever(self._take_over, once=True))
             group.create_task(self._forever(self._work))
@@ -124,6 +126,10 @@ class Reconciler:
 
     async def aclose(self) -> None:
         """Stop taking work; let steps and stops under way finish (bounded)."""
+        if self._running is not None:
+            # Or it would replace workers that are being stopped.
+            self._running.cancel()
+            await asyncio.wait([self._running])
         if self._steps:
             await asyncio.wait(list(self._steps.values()), timeout=self._settings.lease_seconds)
         for task in self._steps.values():

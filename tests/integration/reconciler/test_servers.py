@@ -103,6 +103,19 @@ async def test_shutting_down_stops_all_and_writes_it_down(yard, until: Until) ->
         assert (await yard.now(deployment)).observed.failures == 0
 
 
+async def test_while_it_shuts_down_it_replaces_nobody(yard, until: Until) -> None:
+    """Its loops may still run then: the gateway's calls end first."""
+    async with yard.server() as reconciler:
+        deployments = [await yard.deploy() for _ in range(3)]
+        await until(lambda: all_ready(yard, deployments, 1))
+        await reconciler.aclose()
+        for process in yard.processes().values():
+            process.kill()
+        reconciler.nudge(deployments[0].id)
+        await asyncio.sleep(3 * yard.settings.reconciler.poll_seconds)  # it would have looked by then
+        assert yard.processes() == {}
+
+
 @on_both
 async def test_two_reconcilers_double_nobody(yard, until: Until) -> None:
     deployments = [await yard.deploy(workers=2) for _ in range(4)]
