@@ -37,7 +37,7 @@ class FakeVendor:
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     line: deque[Response | Callable[[], Any]] = field(default_factory=deque)
-    """Answers that come first, one for each request."""
+    """Answers that come first, one for each request; or what makes one, or only takes its time."""
     text: str = "Hello there"
 
     def answer(self, status: int, body: Any, **headers: str) -> None:
@@ -56,13 +56,14 @@ class FakeVendor:
 
     async def serve(self, request: Request) -> Response:
         raw = await request.body()
-        body = json.loads(raw) if raw else None
+        body = json.loads(raw) if raw.startswith(b"{") else raw.decode() or None
         self.asked.append(Asked(request.url.path, dict(request.headers), body))
         if self.line:
             first = self.line.popleft()
             if isinstance(first, Response):
                 return first
-            await first()
+            if isinstance(made := await first(), Response):
+                return made
         return self._sensible(request.url.path, body)
 
     def _sensible(self, path: str, body: Any) -> Response:
