@@ -13,11 +13,11 @@ $(BIN)/python:
 	scripts/make-venv $(VENV)
 
 $(VENV)/.serve: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[postgres,container]'
+	$(BIN)/python -m pip install --quiet --editable '.[postgres,container,bedrock]'
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[postgres,container]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[postgres,container,bedrock]' --group dev
 	@touch $@ $(VENV)/.serve
 
 install: $(VENV)/.serve ## a virtual environment with modelyard in it

@@ -13,6 +13,7 @@ import pytest
 from modelyard.domain.inference import ChatRequest, ChatResult, Chunk, CompletionRequest, CompletionResult, Message
 from modelyard.errors import UpstreamError
 from modelyard.gateway.adapters.anthropic import AnthropicAdapter
+from modelyard.gateway.adapters.bedrock import BedrockAdapter
 from modelyard.gateway.adapters.cohere import CohereAdapter
 from modelyard.gateway.adapters.gemini import GeminiAdapter, VertexAdapter
 from modelyard.gateway.folding import fold_chat, fold_completion
@@ -23,6 +24,7 @@ ADAPTERS: dict[str, Any] = {
     "cohere": CohereAdapter("Cohere"),
     "gemini": GeminiAdapter(),
     "vertex": VertexAdapter(),
+    "bedrock": BedrockAdapter(),
 }
 
 CHAT = ChatRequest(messages=[Message("user", "Say hi")], top_logprobs=2)

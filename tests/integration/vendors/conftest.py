@@ -11,6 +11,7 @@ import uvicorn
 
 # Helpers are imported by their bare names: with importmode=importlib pytest puts no test folder on the path.
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 
 import asyncio
 

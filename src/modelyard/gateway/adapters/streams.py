@@ -1,11 +1,11 @@
 """What all streams of chunks have in common: events in, chunks out, and exactly one last chunk."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from modelyard.domain.inference import Chunk
 from modelyard.errors import ModelyardError, UpstreamError
-from modelyard.gateway.adapters.events import EventParser
+from modelyard.gateway.adapters.events import Event, EventParser
 from modelyard.gateway.adapters.faults import stream_error
 
 
@@ -20,14 +20,22 @@ class Counts(NamedTuple):
     """Of the response's: spent on reasoning."""
 
 
+class Events(Protocol):
+    """Bytes in, (name, data) out: Server-Sent Events, or another framing."""
+
+    def feed(self, data: bytes) -> list[Event]: ...
+
+    def flush(self) -> list[Event]: ...
+
+
 class ChunkStream(ABC):
     """A format says how one event is read. The last chunk, with finish reason and counts, goes out when the format
     finishes, at ``[DONE]``, or with the end of the body; a body that ends before any finish reason was cut off."""
 
     __slots__ = ("_done", "_events", "_finish_reason")
 
-    def __init__(self) -> None:
-        self._events = EventParser()
+    def __init__(self, events: Events | None = None) -> None:
+        self._events = EventParser() if events is None else events
         self._finish_reason: str | None = None
         self._done = False
 

@@ -3,16 +3,18 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from modelyard.clock import Clock
 from modelyard.domain.models import ModelVendor
-from modelyard.domain.vendors import VendorKey
+from modelyard.domain.vendors import VendorKey, VendorTarget
 from modelyard.gateway.adapters.wire import WireRequest
 from modelyard.gateway.vendors.google_tokens import GoogleTokens
+from modelyard.gateway.vendors.sigv4 import AwsCredentials, signed
 
 Headers = tuple[tuple[str, str], ...]
 
 
-def _bearer(key: VendorKey) -> Headers:
-    return (("authorization", f"Bearer {key.secrets['api_key']}"),)
+def _bearer(key: VendorKey, name: str = "api_key") -> Headers:
+    return (("authorization", f"Bearer {key.secrets[name]}"),)
 
 
 _STATIC: Mapping[ModelVendor, Callable[[VendorKey], Headers]] = MappingProxyType(
@@ -31,13 +33,26 @@ _STATIC: Mapping[ModelVendor, Callable[[VendorKey], Headers]] = MappingProxyType
 class Authenticator:
     """Adds to a request what the vendor knows its caller by."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._google = GoogleTokens()
 
-    async def headers(self, key: VendorKey, address: str, wire: WireRequest) -> Headers:
-        """The headers to send along with ``wire`` to ``address``."""
+    async def headers(self, key: VendorKey, target: VendorTarget, wire: WireRequest) -> Headers:
+        """The headers to send along with ``wire`` to ``target``, whose address and parameters are filled in."""
         if not key.secrets and key.vendor in (ModelVendor.OTHER, ModelVendor.LLMENGINE):
             return ()
         if key.vendor is ModelVendor.VERTEX_AI:
             return (("authorization", f"Bearer {await self._google.token(key)}"),)
+        if key.vendor is ModelVendor.BEDROCK:
+            return self._amazon(key, target, wire)
         return _STATIC[key.vendor](key)
+
+    def _amazon(self, key: VendorKey, target: VendorTarget, wire: WireRequest) -> Headers:
+        """A Bedrock API key as it is, or a signature over this one request."""
+        if "bearer_token" in key.secrets:
+            return _bearer(key, "bearer_token")
+        credentials = AwsCredentials(
+            key.secrets["access_key_id"], key.secrets["secret_access_key"], key.secrets.get("session_token")
+        )
+        whole = signed(wire, target.base_url, str(target.parameters["region"]), credentials, self._clock.now())
+        return whole.headers[len(wire.headers) :]

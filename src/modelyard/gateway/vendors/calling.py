@@ -75,7 +75,7 @@ class VendorCaller:
             for guarded in (False, True)
         }
         self._rota = Rota(clock)
-        self._auth = Authenticator()
+        self._auth = Authenticator(clock)
 
     async def send(self, call: Call, route: Route, endpoint: Endpoint, prepare: Prepare, adapter: Adapter) -> Answer:
         """The vendor's answer, where it is a success; its caller reads it to the end or closes it."""
@@ -106,7 +106,7 @@ class VendorCaller:
         wire = prepare(endpoint, route)
         if not isinstance(wire, WireRequest):
             wire = await wire
-        headers = await self._auth.headers(key, target.base_url, wire)
+        headers = await self._auth.headers(key, target, wire)
         call.adjusted = wire.adjusted
         call.sent = True
         try:

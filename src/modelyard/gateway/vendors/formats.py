@@ -6,6 +6,7 @@ from types import MappingProxyType
 from modelyard.domain.models import ModelVendor
 from modelyard.errors import InvalidRequest
 from modelyard.gateway.adapters.anthropic import AnthropicAdapter
+from modelyard.gateway.adapters.bedrock import BedrockAdapter
 from modelyard.gateway.adapters.cohere import CohereAdapter
 from modelyard.gateway.adapters.gemini import GeminiAdapter, VertexAdapter
 from modelyard.gateway.adapters.openai_vendor import OpenAIVendorAdapter
@@ -19,6 +20,7 @@ _ADAPTERS: Mapping[ModelVendor, Adapter] = MappingProxyType(
         ModelVendor.GOOGLE: GeminiAdapter(),
         ModelVendor.VERTEX_AI: VertexAdapter(),
         ModelVendor.COHERE: CohereAdapter("Cohere"),
+        ModelVendor.BEDROCK: BedrockAdapter(),
     }
 )
 
