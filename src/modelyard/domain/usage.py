@@ -47,6 +47,19 @@ class UsageRecord:
     """True where the worker did not report counts and they were counted by the gateway."""
     first_byte_seconds: float | None
     total_seconds: float
+    cached_tokens: int = 0
+    """Of the prompt's: read from a cache."""
+    reasoning_tokens: int = 0
+    """Of the response's: spent on reasoning."""
+    vendor: str | None = None
+    """Who answered where it was a vendor; those calls are paid by the token, others by their workers' time."""
+    cost_nano: int | None = None
+    """Billionths of a dollar that the vendor takes; None where workers of our own answered, or nobody knows a price."""
+
+    @property
+    def is_unpriced(self) -> bool:
+        """Whether it cost something and nobody knows what."""
+        return self.vendor is not None and self.cost_nano is None and (self.prompt_tokens + self.response_tokens) > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from modelyard.domain import rollups
 from modelyard.store.columns import Instant, Json, Name, Prose, Words
 
 metadata = MetaData(
@@ -264,8 +265,39 @@ usage = Table(
     Column("estimated", Boolean, nullable=False),
     Column("first_byte_seconds", Float),
     Column("total_seconds", Float, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("reasoning_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("vendor", Name),
+    Column("cost_nano", BigInteger),
     Index("ix_usage_deployment", "deployment_id", "started_at", "account_id", "prompt_tokens", "response_tokens"),
     Index("ix_usage_model", "model_name", "started_at", "account_id", "prompt_tokens", "response_tokens"),
+)
+
+usage_hours = Table(
+    "usage_hours",
+    metadata,
+    # calls of one hour that are alike in all of modelyard.domain.rollups.DIMENSIONS, of which the digest is made
+    Column("hour", Instant, primary_key=True),
+    Column("digest", Name, primary_key=True),
+    *(Column(name, Name, nullable=False) for name in rollups.DIMENSIONS),
+    *(Column(name, BigInteger, nullable=False) for name in (*rollups.SUMS, *rollups.CLASSES)),
+    Index("ix_usage_hours_deployment", "deployment_id", "hour", "account_id", "prompt_tokens", "response_tokens"),
+    Index("ix_usage_hours_model", "model_name", "hour", "account_id", "prompt_tokens", "response_tokens"),
+    Index("ix_usage_hours_account", "account_id", "hour"),
+)
+
+worker_spans = Table(
+    "worker_spans",
+    metadata,
+    # when each worker was there, for what its time costs; ended_at is NULL while it is
+    Column("worker_id", Name, primary_key=True),
+    Column("deployment_id", Name, nullable=False),
+    Column("account_id", Name, nullable=False),
+    Column("model_id", Name, nullable=False),
+    Column("gpus", Integer, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Index("ix_worker_spans_account", "account_id", "started_at"),
 )
 
 idempotency = Table(

@@ -1,14 +1,12 @@
-"""Usage records, and their sums over slices of time."""
+"""Usage records: each is written once, whoever writes it how often."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
-    ARRAY,
-    BigInteger,
     ColumnElement,
     FromClause,
     Integer,
@@ -20,15 +18,15 @@ from sqlalchemy import (
     literal_column,
     select,
     true,
-    type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from modelyard.domain.rollups import by_hour
 from modelyard.domain.usage import UsageRecord
+from modelyard.store import usage_hours, usage_sums
 from modelyard.store.columns import checked, to_microseconds
 from modelyard.store.faults import translated
 from modelyard.store.session import Session
-from modelyard.store.tables import models
 from modelyard.store.tables import usage as table
 
 
@@ -52,6 +50,10 @@ def _row(record: UsageRecord) -> tuple[object, ...]:
         record.estimated,
         record.first_byte_seconds,
         record.total_seconds,
+        record.cached_tokens,
+        record.reasoning_tokens,
+        record.vendor,
+        record.cost_nano,
     )
 
 
@@ -68,7 +70,11 @@ def _encoded(rows: list[tuple[object, ...]]) -> str:
 def _inserted_from(source: FromClause, values: Sequence[ColumnElement[Any]], insert: Any) -> Any:
     # Without a condition SQLite would take ON CONFLICT for a part of the SELECT.
     listed = select(*values).select_from(source).where(true())
-    return insert.from_select([column.name for column in table.columns], listed).on_conflict_do_nothing()
+    return (
+        insert.from_select([column.name for column in table.columns], listed)
+        .on_conflict_do_nothing()
+        .returning(table.c.id)
+    )
 
 
 def _on_sqlite() -> Any:
@@ -98,13 +104,15 @@ class Usage:
         self._session = session
 
     async def add(self, records: Sequence[UsageRecord]) -> None:
-        """Write records; one that was written before is left as it is."""
+        """Write records, and add them to their hours; one that was written before is left as it is."""
         if not records:
             return
         with translated():
             text = _encoded([_row(record) for record in records])
         statement = _INSERT_ON_POSTGRESQL if self._session.on_postgresql else _INSERT_ON_SQLITE
-        await self._session.execute(statement, {"records": text})
+        new = set((await self._session.execute(statement, {"records": text})).scalars())
+        by_id = {record.id: record for record in records if record.id in new}
+        await usage_hours.add(self._session, by_hour(by_id.values()))
 
     async def sums(
         self,
@@ -118,45 +126,9 @@ class Usage:
     ) -> list[tuple[int, int, int]]:
         """``(slice index, prompt tokens, response tokens)`` for every slice with calls in it. Slice i is
         ``[starts[i], starts[i + 1])``, the last one ends before ``end``; ``starts`` must be in order."""
-        edges = [to_microseconds(at) for at in (*starts, end)]
-        index, source, conditions = _by_bucket(edges) if self._session.on_postgresql else _by_join(edges)
-        if deployment_id is not None:
-            conditions.append(table.c.deployment_id == deployment_id)
-        if model_name is not None:
-            conditions.append(table.c.model_name == model_name)
-        if model_group_id is not None:
-            members = select(models.c.name).where(models.c.model_group_id == model_group_id)
-            conditions.append(table.c.model_name.in_(members))
-        if accounts is not None:
-            conditions.append(table.c.account_id.in_(accounts))
-        statement = (
-            select(index, func.sum(table.c.prompt_tokens), func.sum(table.c.response_tokens))
-            .select_from(source)
-            .where(*conditions)
-            .group_by(index)
-            .order_by(index)
-        )
-        found = await self._session.execute(statement)
-        return [(int(position), int(prompt), int(response)) for position, prompt, response in found]
+        which = usage_sums.Which(deployment_id, model_name, model_group_id, accounts)
+        return await usage_sums.sums(self._session, [*starts, end], which)
 
-
-_Slicing = tuple[ColumnElement[int], FromClause, list[ColumnElement[bool]]]
-_at = type_coerce(table.c.started_at, BigInteger)
-
-
-def _by_bucket(edges: list[int]) -> _Slicing:
-    """PostgreSQL finds each record's slice by a binary search in the edges, in one walk over an index."""
-    bounds = bindparam("edges", edges[:-1], ARRAY(BigInteger))
-    index = (func.width_bucket(_at, bounds, type_=Integer) - 1).label("slice")
-    return index, table, [_at >= edges[0], _at < edges[-1]]
-
-
-def _by_join(edges: list[int]) -> _Slicing:
-    """SQLite walks the index once for each slice."""
-    pairs = msgspec.json.encode(list(pairwise(edges))).decode()
-    slices = func.json_each(bindparam("edges", pairs, Text)).table_valued("key", "value", name="slices")
-    low = func.json_extract(slices.c.value, "$[0]", type_=BigInteger)
-    high = func.json_extract(slices.c.value, "$[1]", type_=BigInteger)
-    index: ColumnElement[int] = type_coerce(slices.c.key, Integer).label("slice")
-    # SQLite keeps the order in which a CROSS JOIN is written: slices outside, the index inside.
-    return index, slices.join(table, _at >= low), [_at < high]
+    async def report(self, start: datetime, end: datetime, query: usage_hours.Query) -> list[usage_hours.Row]:
+        """See `modelyard.store.usage_hours.report`."""
+        return await usage_hours.report(self._session, start, end, query)

@@ -157,8 +157,16 @@ async def test_sums_walk_an_index(store, make, now, kind, which, chunks):
         prefix = "EXPLAIN QUERY PLAN" if kind == "sqlite" else "EXPLAIN"
         if kind == "postgresql":
             await session.connection.exec_driver_sql("ANALYZE usage")
-        compiled = statements[0].compile(session.connection.sync_connection, compile_kwargs={"literal_binds": True})
-        plan = "\n".join(str(row[-1]) for row in await session.connection.exec_driver_sql(f"{prefix} {compiled}"))
-    assert f"ix_usage_{'deployment' if 'deployment_id' in which else 'model'}" in plan
-    assert "Seq Scan" not in plan
-    assert "SCAN usage" not in plan
+        plans = []
+        for statement in statements:
+            compiled = statement.compile(session.connection.sync_connection, compile_kwargs={"literal_binds": True})
+            rows = await session.connection.exec_driver_sql(f"{prefix} {compiled}")
+            plans.append("\n".join(str(row[-1]) for row in rows))
+    assert len(plans) == (2 if chunks == 1 else 1)  # whole hours, and what is left of the last
+    by = "deployment" if "deployment_id" in which else "model"
+    for plan in plans:
+        # PostgreSQL sees that there are few hours yet, and may read them in any way.
+        few = kind == "postgresql" and "usage_hours" in plan
+        assert few or f"ix_usage_{by}" in plan or f"ix_usage_hours_{by}" in plan
+        assert "Seq Scan on usage " not in plan
+        assert "SCAN usage" not in plan
