@@ -27,6 +27,7 @@ from modelyard.control.distant import Distant
 from modelyard.control.fleet import Fleet, Reporter, new_gateway_id
 from modelyard.control.journal import Journal
 from modelyard.control.keys import Keys
+from modelyard.control.pricing import Pricing
 from modelyard.control.reconciler import Reconciler
 from modelyard.control.routes import Routes
 from modelyard.control.usage import UsageWriter
@@ -220,7 +221,14 @@ async def _usage(ground: Ground) -> AsyncIterator[UsageWriter]:
     settings = ground.settings
     journals = settings.data_dir / "usage"
     journal = Journal(journals, settings.usage.buffer_records) if settings.usage.journal else None
-    usage = UsageWriter(ground.store, ground.clock, settings.usage, log_calls=settings.logging.calls, journal=journal)
+    usage = UsageWriter(
+        ground.store,
+        ground.clock,
+        settings.usage,
+        log_calls=settings.logging.calls,
+        journal=journal,
+        price=Pricing(catalog.load().vendor_models, settings.cost).priced,
+    )
     with contextlib.ExitStack() as stack:
         if journal is not None:
             stack.callback(journal.close)

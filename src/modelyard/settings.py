@@ -9,6 +9,8 @@ variables (groups join with two underscores, as in ``MODELYARD_GATEWAY__DRAIN_SE
 import ipaddress
 import os
 from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -229,6 +231,29 @@ class UsageSettings(Group):
     the server is killed."""
 
 
+class PriceSetting(Group):
+    """US dollars per token. What is left out is not known, which is not nothing."""
+
+    model: str
+    """The model's name: the vendor's or ours."""
+    since: date = date(1970, 1, 1)
+    input: Decimal | None = None
+    output: Decimal | None = None
+    cached_input: Decimal | None = None
+    reasoning: Decimal | None = None
+    prompt_above: Annotated[int, Field(ge=0)] = 0
+
+
+class CostSettings(Group):
+    prices: tuple[PriceSetting, ...] = ()
+    """Prices that take the place of the catalog's, as `[{"model": "gpt-5", "since": "2026-01-01", "input": "0.000001",
+    "output": "0.000008"}]`: US dollars per token."""
+    worker_hour: Annotated[Decimal, Field(ge=0)] | None = None
+    """US dollars for an hour of one worker. Not set: what workers cost is not known, and shown so."""
+    gpu_hour: Annotated[Decimal, Field(ge=0)] | None = None
+    """US dollars for an hour of each GPU that a worker reserves, besides `worker_hour`."""
+
+
 class LoggingSettings(Group):
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The least important lines that are written."""
@@ -272,6 +297,7 @@ class Settings(BaseSettings):
     security: SecuritySettings = SecuritySettings()
     vendors: VendorsSettings = VendorsSettings()
     usage: UsageSettings = UsageSettings()
+    cost: CostSettings = CostSettings()
     logging: LoggingSettings = LoggingSettings()
 
     @classmethod

@@ -156,6 +156,8 @@ class Reconciler:
                 await tx.deployments.nudge(deployment_id, now)
             claimed = await tx.deployments.claim_due(self._bench.owner, now, self._settings.lease_seconds, 100_000)
             for each in claimed:
+                if each.id in deployments:
+                    await tx.worker_time.end((row.id for row in each.workers), now)
                 await tx.deployments.apply(
                     each.id,
                     self._bench.owner,

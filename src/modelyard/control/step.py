@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from modelyard.clock import Clock
 from modelyard.control.probe import Prober
-from modelyard.domain.deployments import Deployment, DeploymentStatus
+from modelyard.domain.deployments import Deployment, DeploymentStatus, Phase
 from modelyard.domain.lifecycle import status_of
 from modelyard.domain.plans import Plan, Policy, Stop, with_launch_failure
 from modelyard.domain.revisions import Author, Revision
@@ -119,7 +119,7 @@ async def step(deployment: Deployment, bench: Bench) -> Result:
         room=await _room(deployment, snapshots[deployment.revision], bench.launcher),
         known=snapshots.keys(),
     )
-    if (next_.start or next_.stop) and not await _write_down(deployment, next_, bench):
+    if (next_.start or next_.stop) and not await _write_down(deployment, next_, snapshots, bench):
         return Result(None)
     next_ = await _start(next_, snapshots, bench)
     for stop in next_.stop:
@@ -184,10 +184,14 @@ async def _room(deployment: Deployment, snapshot: Snapshot, launcher: Launcher) 
     return room_for(snapshot.resources, capacity.total, capacity.reserved)
 
 
-async def _write_down(deployment: Deployment, next_: Plan, bench: Bench) -> bool:
+async def _write_down(deployment: Deployment, next_: Plan, snapshots: Mapping[str, Snapshot], bench: Bench) -> bool:
     async with bench.store.begin() as tx:
         if not await tx.deployments.renew(deployment.id, bench.owner, bench.clock.now(), bench.lease_seconds):
             return False
+        for row in next_.workers:
+            if row.id in next_.start:
+                gpus = snapshots[row.revision].resources.gpus or 0
+                await tx.worker_time.begin(row, deployment.account_id, deployment.model_id, gpus)
         return await tx.deployments.write_workers(deployment.id, bench.owner, next_.workers)
 
 
@@ -221,6 +225,7 @@ async def _apply(deployment: Deployment, next_: Plan, snapshots: Mapping[str, Sn
             now=now,
         ):
             return Result(None)
+        await tx.worker_time.end(_gone(deployment, next_), now)
         ready = next_.observed.ready_revision
         if ready is not None and ready != deployment.observed.ready_revision and not next_.remove:
             await tx.revisions.proven(deployment.id, ready, now)
@@ -230,6 +235,12 @@ async def _apply(deployment: Deployment, next_: Plan, snapshots: Mapping[str, Sn
     bench.prober.forget({row.id for row in deployment.workers} - {row.id for row in next_.workers})
     changed = next_.remove or _callable(deployment, now) != _callable(after, now)
     return Result(None if next_.remove else after, snapshots[after.revision], next_.due_at, changed)
+
+
+def _gone(deployment: Deployment, next_: Plan) -> list[str]:
+    """Workers that were there before this step, or should have been, and are not any more."""
+    there = {row.id for row in next_.workers if row.phase is not Phase.EXITED}
+    return [row.id for row in (*deployment.workers, *next_.workers) if row.id not in there]
 
 
 def _callable(deployment: Deployment, now: datetime) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -34,10 +35,13 @@ class UsageWriter:
         *,
         log_calls: bool = True,
         journal: Journal | None = None,
+        price: Callable[[UsageRecord], UsageRecord] = lambda record: record,
     ) -> None:
-        """``journal`` keeps what is not in the store yet, should the process be killed; None: nothing does."""
+        """``price`` completes a record by what the call cost. ``journal`` keeps what is not in the store yet, should
+        the process be killed; None: nothing does."""
         self._store = store
         self._journal = journal
+        self._price = price
         self._clock = clock
         self._settings = settings
         self._log_calls = log_calls
@@ -119,7 +123,7 @@ class UsageWriter:
     async def _write(self, records: list[UsageRecord]) -> None:
         try:
             async with self._store.begin() as tx:
-                await tx.usage.add(records)
+                await tx.usage.add([self._price(record) for record in records])
         except InvalidRequest as error:
             # One that no database can hold must not keep the others from being written.
             if len(records) == 1:

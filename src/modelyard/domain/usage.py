@@ -53,6 +53,8 @@ class UsageRecord:
     """Of the response's: spent on reasoning."""
     vendor: str | None = None
     """Who answered where it was a vendor; those calls are paid by the token, others by their workers' time."""
+    vendor_model: str | None = None
+    """The vendor's own name for its model."""
     cost_nano: int | None = None
     """Billionths of a dollar that the vendor takes; None where workers of our own answered, or nobody knows a price."""
 

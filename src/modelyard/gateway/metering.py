@@ -4,6 +4,8 @@ import asyncio
 import random
 from types import TracebackType
 
+from msgspec import UnsetType
+
 from modelyard.clock import Clock
 from modelyard.domain.accounts import Caller
 from modelyard.domain.history import estimate, estimate_text, tool_tokens
@@ -41,12 +43,14 @@ class Call:
         "account_id",
         "adjusted",
         "begun",
+        "cached_tokens",
         "caller",
         "counted_prompt",
         "dropped_messages",
         "estimated_response",
         "max_wait",
         "prompt_tokens",
+        "reasoning_tokens",
         "request",
         "request_id",
         "response_tokens",
@@ -79,6 +83,8 @@ class Call:
         """Whether a worker's answer has begun."""
         self.prompt_tokens: int | None = None
         self.response_tokens: int | None = None
+        self.cached_tokens = 0
+        self.reasoning_tokens = 0
         self.estimated_response = 0
         """Tokens of the text that came so far, roughly."""
         self.counted_prompt: int | None = None
@@ -95,12 +101,22 @@ class Call:
         if self._first_byte is None:
             self._first_byte = self._clock.monotonic() - self._started
 
-    def count(self, prompt: int | None, response: int | None) -> None:
-        """The worker's own counts."""
+    def count(
+        self,
+        prompt: int | None,
+        response: int | None,
+        cached: int | UnsetType | None = None,
+        reasoning: int | UnsetType | None = None,
+    ) -> None:
+        """The worker's own counts, as far as it told."""
         if prompt is not None:
             self.prompt_tokens = prompt
         if response is not None:
             self.response_tokens = response
+        if isinstance(cached, int):
+            self.cached_tokens = cached
+        if isinstance(reasoning, int):
+            self.reasoning_tokens = reasoning
 
     def settle(self) -> None:
         """The answer is whole, and its last byte about to be sent: the record is made now, so that no answered call
@@ -120,6 +136,7 @@ class Call:
 
     def _record(self, error: BaseException | None) -> None:
         outcome, code = _outcome(error)
+        vendor = self.route.vendor
         prompt, response, estimated = self._tokens(outcome)
         total = self._clock.monotonic() - self._started
         first_byte = total if self._first_byte is None and outcome is Outcome.OK else self._first_byte
@@ -142,6 +159,10 @@ class Call:
                 estimated,
                 first_byte,
                 total,
+                self.cached_tokens,
+                self.reasoning_tokens,
+                None if vendor is None else vendor.vendor.value,
+                None if vendor is None else vendor.model,
             )
         )
 

@@ -157,7 +157,7 @@ class Gateway:
         streamed, body = await self._whole_text(call, request, adapter)
         result = fold_chat(adapter.stream_decoder(request), body) if streamed else adapter.decode_chat(request, body)
         call.estimated_response = estimate_answer(result) if result.response_tokens is None else 0
-        call.count(result.prompt_tokens, result.response_tokens)
+        call.count(result.prompt_tokens, result.response_tokens, result.cached_tokens, result.reasoning_tokens)
         return result
 
     async def complete(self, call: Call, request: CompletionRequest) -> CompletionResult:
@@ -351,7 +351,7 @@ def _count_chunks(call: Call, chunks: list[Chunk]) -> None:
     call.first_byte()
     for chunk in chunks:
         if chunk.finish_reason is not None:
-            call.count(chunk.prompt_tokens, chunk.response_tokens)
+            call.count(chunk.prompt_tokens, chunk.response_tokens, chunk.cached_tokens, chunk.reasoning_tokens)
         elif chunk.text or chunk.reasoning or chunk.tool_calls:
             # Engines stream a token at a time.
             call.estimated_response += 1

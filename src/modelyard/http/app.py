@@ -14,6 +14,7 @@ from modelyard.http.api import (
     groups,
     models,
     problems,
+    reports,
     revisions,
     servers,
     system,
@@ -72,6 +73,7 @@ def _control(parts: Parts) -> FastAPI:
         servers.router,
         deployments.by_id,
         usage.router,
+        reports.router,
         accounts.keys,
         vendor_credentials.router,
     ):

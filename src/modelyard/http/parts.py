@@ -14,6 +14,7 @@ from modelyard.control.deployments import Deployments, Settling
 from modelyard.control.groups import Groups
 from modelyard.control.keys import Keys
 from modelyard.control.models import Models
+from modelyard.control.reports import Reports
 from modelyard.control.revisions import Revisions
 from modelyard.control.servers import Servers
 from modelyard.control.statistics import Statistics
@@ -99,6 +100,10 @@ class Parts:
     @cached_property
     def vendor_credentials(self) -> VendorCredentials:
         return VendorCredentials(self.store, self.clock, self.vault, self.vendors_changed, self.on_routes)
+
+    @cached_property
+    def reports(self) -> Reports:
+        return Reports(self.store, self.clock, self.settings.cost)
 
     @cached_property
     def statistics(self) -> Statistics:

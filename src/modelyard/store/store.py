@@ -24,6 +24,7 @@ from modelyard.store.session import Session
 from modelyard.store.templates import Templates
 from modelyard.store.usage import Usage
 from modelyard.store.vendor_credentials import VendorCredentials
+from modelyard.store.worker_time import WorkerTime
 
 
 class Transaction:
@@ -39,6 +40,7 @@ class Transaction:
         self.revisions = Revisions(session)
         self.gateways = Gateways(session)
         self.usage = Usage(session)
+        self.worker_time = WorkerTime(session)
         self.vendor_credentials = VendorCredentials(session)
         self.idempotency = Idempotency(session)
 

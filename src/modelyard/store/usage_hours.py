@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, func, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, case, func, select, type_coerce
 
 from modelyard.domain.rollups import CLASSES, DIMENSIONS, SUMS, Hour
+from modelyard.domain.usage import Outcome
 from modelyard.store.session import Session
 from modelyard.store.tables import usage_hours as table
 
@@ -28,6 +29,8 @@ class Row:
     sums: tuple[int, ...]
     """As `modelyard.domain.rollups.SUMS`."""
     classes: tuple[int, ...]
+    errors: int
+    """Calls that ended with one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ async def report(session: Session, start: datetime, end: datetime, query: Query)
     keys: list[ColumnElement[Any]] = [table.c[name] for name in query.group_by]
     if query.slice_hours is not None:
         keys = [type_coerce(at - at % (query.slice_hours * HOUR), table.c.hour.type).label("slice"), *keys]
-    sums = [func.sum(table.c[name]) for name in _ADDED]
+    errors = func.sum(case((table.c.outcome == Outcome.ERROR.value, table.c.calls), else_=0))
+    sums = [*(func.sum(table.c[name]) for name in _ADDED), errors]
     conditions = [table.c.hour >= start, table.c.hour < end]
     conditions += [table.c[name] == value for name, value in query.where.items()]
     if query.accounts is not None:
@@ -82,4 +86,5 @@ async def report(session: Session, start: datetime, end: datetime, query: Query)
 
 def _row(values: tuple[Any, ...], keys: int, first: int) -> Row:
     numbers = tuple(int(value) for value in values[keys:])
-    return Row(values[0] if first else None, values[first:keys], numbers[: len(SUMS)], numbers[len(SUMS) :])
+    at = values[0] if first else None
+    return Row(at, values[first:keys], numbers[: len(SUMS)], numbers[len(SUMS) : -1], numbers[-1])

@@ -5,7 +5,6 @@ import itertools
 import shutil
 import subprocess
 import tempfile
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing.pool import ThreadPool
 from uuid import UUID
@@ -18,8 +17,8 @@ from modelyard.domain.accounts import Account, ApiKey, Identity, IdentityType, M
 from modelyard.domain.deployments import Deployment, Target, Worker
 from modelyard.domain.models import Model
 from modelyard.domain.templates import BundleConfig, EndpointProtocol, EndpointType, ModelType, Template
-from modelyard.domain.usage import Outcome, UsageRecord, Verb
 from modelyard.store import Store
+from modelyard.testing.usage import make_usage
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ACCOUNTS = tuple(str(UUID(int=number)) for number in (0xA, 0xB, 0xC))
@@ -198,26 +197,7 @@ class Make:
 
     def usage(self, **more):
         number = next(self._numbers)
-        record = UsageRecord(
-            id=f"{number:032x}",
-            started_at=NOW,
-            request_id="request",
-            account_id=ACCOUNTS[0],
-            key_id="key",
-            identity_id="identity",
-            deployment_id="deployment",
-            model_id="model",
-            model_name="model name",
-            verb=Verb.EMBEDDING,
-            outcome=Outcome.OK,
-            error_code=None,
-            prompt_tokens=1,
-            response_tokens=10,
-            estimated=False,
-            first_byte_seconds=0.25,
-            total_seconds=0.5,
-        )
-        return replace(record, **more)
+        return make_usage(**{"id": f"{number:032x}", "started_at": NOW, "account_id": ACCOUNTS[0], **more})
 
     async def deployed(self, store, count=1, **more):
         """Deployments that are in the store, of one model that is there too."""

@@ -13,7 +13,7 @@ from modelyard.http.auth import ACCOUNT_HEADER
 from modelyard.http.parts import Parts
 
 MAX_IDEMPOTENCY_KEY = 255
-_LISTS = ("sort_by", "view")
+_LISTS = ("sort_by", "view", "group_by")
 
 
 def _parts(request: Request) -> Parts:

@@ -9,8 +9,8 @@ from modelyard.domain import rollups
 from modelyard.store.columns import Instant, Name, from_microseconds
 from modelyard.store.usage_hours import HOUR
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

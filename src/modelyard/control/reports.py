@@ -1,0 +1,127 @@
+"""Usage in any cut: by whom, of what, over time, and what it cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from modelyard.clock import Clock
+from modelyard.control.scope import Scope
+from modelyard.domain.prices import dollars
+from modelyard.domain.rollups import SUMS, hour_of, percentile
+from modelyard.errors import InvalidRequest
+from modelyard.settings import CostSettings
+from modelyard.store import Store
+from modelyard.store.usage_hours import Query, Row
+from modelyard.store.worker_time import Spent
+
+INTERVALS: Mapping[str, int] = {"hour": 1, "day": 24, "week": 168}
+"""Hours; weeks begin on Thursdays, as time does (1970-01-01)."""
+
+MAX_ROWS = 10_000
+_HOUR = timedelta(hours=1)
+_PERCENTILES = (0.5, 0.95, 0.99)
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Usage of one group, in one slice of time."""
+
+    at: datetime | None
+    group: Mapping[str, str]
+    sums: Mapping[str, int]
+    """`modelyard.domain.rollups.SUMS`, and ``errors``."""
+    cost: Decimal
+    """US dollars of all calls whose price is known; ``unpriced`` says how many others there are."""
+    seconds: tuple[float | None, float | None, float | None]
+    """Within which half, 95 and 99 of 100 calls were whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCost:
+    spent: Spent
+    cost: Decimal | None
+    """US dollars; None where no rate is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    start: datetime
+    end: datetime
+    """Whole hours: what was asked for, rounded outwards."""
+    lines: Sequence[Line]
+    total: Line
+    workers: Sequence[WorkerCost]
+    truncated: bool
+    """Whether there are more lines than were asked for."""
+
+
+class Reports:
+    def __init__(self, store: Store, clock: Clock, settings: CostSettings) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+
+    async def usage(
+        self,
+        scope: Scope,
+        start: datetime,
+        end: datetime,
+        *,
+        group_by: Sequence[str],
+        interval: str | None,
+        where: Mapping[str, str],
+        limit: int,
+    ) -> Report:
+        """What the caller's accounts used; ``group_by`` and ``where`` name `modelyard.domain.rollups.DIMENSIONS`."""
+        start, end = _whole_hours(start, end)
+        hours = None if interval is None else INTERVALS[interval]
+        query = Query(group_by, hours, where, scope.own_accounts, limit + 1)
+        async with self._store.read() as tx:
+            rows = await tx.usage.report(start, end, query)
+            totals = await tx.usage.report(start, end, Query(where=where, accounts=scope.own_accounts))
+            spent = await tx.worker_time.spent(start, end, self._clock.now(), scope.own_accounts)
+        narrowed = [each for each in spent if _matches(each, where)]
+        return Report(
+            start,
+            end,
+            [_line(row, group_by) for row in rows[:limit]],
+            _line(totals[0] if totals else _NOTHING, ()),
+            [WorkerCost(each, self._cost(each)) for each in narrowed],
+            truncated=len(rows) > limit,
+        )
+
+    def _cost(self, spent: Spent) -> Decimal | None:
+        worker, gpu = self._settings.worker_hour, self._settings.gpu_hour
+        if worker is None and gpu is None:
+            return None
+        rate = (worker or Decimal(0)) + spent.gpus * (gpu or Decimal(0))
+        milliseconds = round(spent.seconds * 1000)
+        return (rate * milliseconds / 3_600_000).quantize(Decimal("0.000000001"))
+
+
+_NOTHING = Row(None, (), (0,) * len(SUMS), (), 0)
+
+
+def _whole_hours(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    if end <= start:
+        raise InvalidRequest.at("query", "end_date", msg="must be after start_date")
+    if start < _BEGINNING:
+        raise InvalidRequest.at("query", "start_date", msg="must not be before 1970")
+    last = hour_of(end.astimezone(UTC))
+    return hour_of(start.astimezone(UTC)), last if last == end else last + _HOUR
+
+
+def _matches(spent: Spent, where: Mapping[str, str]) -> bool:
+    """Whether worker time is of what was asked for; time is nobody's call, so of one caller there is none."""
+    known = {"account_id": spent.account_id, "deployment_id": spent.deployment_id, "model_id": spent.model_id}
+    return all(known.get(name) == value for name, value in where.items())
+
+
+def _line(row: Row, group_by: Sequence[str]) -> Line:
+    sums = {**dict(zip(SUMS, row.sums, strict=True)), "errors": row.errors}
+    first, second, third = (percentile(row.classes, share) for share in _PERCENTILES)
+    return Line(
+        row.at, dict(zip(group_by, row.group, strict=True)), sums, dollars(sums["cost_nano"]), (first, second, third)
+    )

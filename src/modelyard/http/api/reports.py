@@ -1,0 +1,33 @@
+"""Usage in any cut: our own, beside the client's usage statistics."""
+
+from typing import Annotated, Any, get_args
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from modelyard.http.api.convert import reports as convert
+from modelyard.http.api.convert.usage import moment
+from modelyard.http.api.given import GivenParts, GivenScope, problems
+from modelyard.http.api.wire.reports import Dimension, ReportQuery, UsageReport
+
+router = APIRouter(prefix="/v4", tags=["Usage"])
+
+_CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+
+
+@router.get("/usage", responses={**problems(), **_CSV}, response_model=UsageReport)
+async def usage(parts: GivenParts, scope: GivenScope, query: Annotated[ReportQuery, Query()]) -> UsageReport | Response:
+    """What your accounts used and what it cost: calls, tokens, errors, latency, by whom and of what, over time."""
+    where = {name: value for name in get_args(Dimension) if (value := getattr(query, name)) is not None}
+    report = await parts.reports.usage(
+        scope,
+        moment(query.start_date, "start_date"),
+        moment(query.end_date, "end_date"),
+        group_by=list(dict.fromkeys(query.group_by)),
+        interval=query.interval,
+        where=where,
+        limit=query.limit,
+    )
+    if query.format == "csv":
+        return Response(convert.as_csv(report), media_type="text/csv")
+    return convert.answer(report)

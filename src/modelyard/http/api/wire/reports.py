@@ -1,0 +1,103 @@
+"""``GET /v4/usage``: usage in any cut."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from modelyard.control.reports import MAX_ROWS
+from modelyard.http.api.wire.common import Answer
+from modelyard.http.api.wire.usage import Moment
+
+Dimension = Literal[
+    "account_id",
+    "key_id",
+    "identity_id",
+    "deployment_id",
+    "model_id",
+    "model_name",
+    "vendor",
+    "verb",
+    "outcome",
+]
+
+
+class ReportQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    start_date: Moment
+    """ISO 8601; without a time zone it is UTC. Rounded down to a whole hour."""
+    end_date: Moment
+    """Rounded up to a whole hour."""
+    group_by: list[Dimension] = []
+    """Told apart by these; repeat the parameter for several."""
+    interval: Literal["hour", "day", "week"] | None = None
+    """Told apart by time, in UTC."""
+    account_id: str | None = None
+    key_id: str | None = None
+    identity_id: str | None = None
+    deployment_id: str | None = None
+    model_id: str | None = None
+    model_name: str | None = None
+    vendor: str | None = None
+    """Empty: calls that workers of our own answered."""
+    verb: str | None = None
+    outcome: str | None = None
+    format: Literal["json", "csv"] = "json"
+    limit: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 1000
+    """The most lines; the most called come first."""
+
+
+class UsageLine(Answer):
+    date: datetime | None = None
+    """When its slice of time begins, where an interval was asked for."""
+    account_id: str | None = None
+    key_id: str | None = None
+    identity_id: str | None = None
+    deployment_id: str | None = None
+    model_id: str | None = None
+    model_name: str | None = None
+    vendor: str | None = None
+    verb: str | None = None
+    outcome: str | None = None
+    calls: int
+    errors: int
+    prompt_tokens: int
+    response_tokens: int
+    cached_tokens: int
+    """Of the prompt's."""
+    reasoning_tokens: int
+    """Of the response's."""
+    estimated_calls: int
+    """Whose tokens the upstream did not tell, so that they were estimated."""
+    cost: str
+    """US dollars as a decimal, of the calls whose price is known."""
+    unpriced_calls: int
+    """Calls that cost something unknown; they are in no sum of money."""
+    seconds_p50: float | None
+    """Half of the calls were whole within this time."""
+    seconds_p95: float | None
+    seconds_p99: float | None
+
+
+class WorkerLine(Answer):
+    account_id: str
+    deployment_id: str
+    model_id: str
+    gpus: int
+    """Of each worker."""
+    seconds: float
+    """Of all its workers together."""
+    cost: str | None
+    """US dollars; null where no rate is set (`cost.worker_hour`, `cost.gpu_hour`)."""
+
+
+class UsageReport(Answer):
+    start_date: datetime
+    end_date: datetime
+    data: list[UsageLine]
+    truncated: bool
+    """Whether there were more lines than the limit."""
+    total: UsageLine
+    workers: list[WorkerLine]
+    """What time workers of your accounts took; it is paid for, called or not."""

@@ -1,0 +1,152 @@
+"""GET /v4/usage: any cut adds up to the token and to the billionth of a dollar."""
+
+import csv
+import io
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from api_server import Running
+
+from modelyard.domain.deployments import Phase, Worker
+from modelyard.domain.usage import Outcome
+from modelyard.testing.usage import make_usage
+
+START = datetime(2025, 3, 1, tzinfo=UTC)
+SPAN = {"start_date": "2025-03-01", "end_date": "2025-03-03"}
+
+
+@pytest.fixture
+def used(server: Running, account: str, name: str) -> str:
+    """Calls of one model, ``name``: three by one key, one of them failed; one by another, a day later, unpriced."""
+    records = [
+        make_usage(started_at=START, key_id="a", cost_nano=1, total_seconds=0.1),
+        make_usage(started_at=START + timedelta(minutes=59), key_id="a", cost_nano=2_000_000_000, total_seconds=0.1),
+        make_usage(started_at=START + timedelta(hours=2), key_id="a", outcome=Outcome.ERROR, cost_nano=0),
+        make_usage(started_at=START + timedelta(days=1), key_id="=b", estimated=True),
+    ]
+    whole = [replace(record, account_id=account, model_name=name, vendor="OPENAI") for record in records]
+
+    async def write() -> None:
+        async with server.parts.store.begin() as tx:
+            await tx.usage.add(whole)
+
+    server.run(write())
+    return name
+
+
+def report(http: httpx.Client, **query: Any) -> dict[str, Any]:
+    answer = http.get("/v4/usage", params={**SPAN, **query})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_the_whole_and_its_parts(http: httpx.Client, used: str) -> None:
+    whole = report(http, model_name=used)
+    assert len(whole["data"]) == 1
+    line = whole["total"]
+    assert line == whole["data"][0]
+    assert (line["calls"], line["errors"], line["prompt_tokens"], line["response_tokens"]) == (4, 1, 4, 40)
+    assert (line["cost"], line["unpriced_calls"], line["estimated_calls"]) == ("2.000000001", 1, 1)
+    by_key = report(http, model_name=used, group_by="key_id")["data"]
+    assert [(each["key_id"], each["calls"]) for each in by_key] == [("a", 3), ("=b", 1)]
+    assert sum(Decimal(each["cost"]) for each in by_key) == Decimal(line["cost"])
+    two = report(http, model_name=used, group_by=["key_id", "outcome"])["data"]
+    assert sorted((each["key_id"], each["outcome"], each["calls"]) for each in two) == [
+        ("=b", "ok", 1),
+        ("a", "error", 1),
+        ("a", "ok", 2),
+    ]
+
+
+def test_over_time(http: httpx.Client, used: str) -> None:
+    hours = report(http, model_name=used, interval="hour")["data"]
+    assert [(each["date"], each["calls"]) for each in hours] == [
+        ("2025-03-01T00:00:00Z", 2),
+        ("2025-03-01T02:00:00Z", 1),
+        ("2025-03-02T00:00:00Z", 1),
+    ]
+    days = report(http, model_name=used, interval="day", group_by="key_id")["data"]
+    assert [(each["date"][:10], each["key_id"], each["calls"]) for each in days] == [
+        ("2025-03-01", "a", 3),
+        ("2025-03-02", "=b", 1),
+    ]
+
+
+def test_times_are_rounded_to_hours_outwards_and_told(http: httpx.Client, used: str) -> None:
+    query = {"start_date": "2025-03-01T01:30:00+01:00", "end_date": "2025-03-01T02:00:00.5Z"}
+    told = report(http, model_name=used, **query)
+    assert (told["start_date"], told["end_date"]) == ("2025-03-01T00:00:00Z", "2025-03-01T03:00:00Z")
+    assert told["total"]["calls"] == 3
+
+
+def test_latency_is_told_within_its_class(http: httpx.Client, used: str) -> None:
+    line = report(http, model_name=used, key_id="a", outcome="ok")["total"]
+    assert 0.05 < line["seconds_p50"] <= line["seconds_p99"] <= 0.128
+
+
+def test_csv_has_a_head_and_no_formulas(http: httpx.Client, used: str) -> None:
+    answer = http.get("/v4/usage", params={**SPAN, "model_name": used, "group_by": "key_id", "format": "csv"})
+    assert answer.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [(row["key_id"], row["calls"], row["cost"]) for row in rows] == [
+        ("a", "3", "2.000000001"),
+        ("'=b", "1", "0"),
+    ]
+
+
+def test_more_lines_than_the_limit_are_said_to_be_there(http: httpx.Client, used: str) -> None:
+    told = report(http, model_name=used, group_by="key_id", limit=1)
+    assert ([each["key_id"] for each in told["data"]], told["truncated"]) == (["a"], True)
+    assert told["total"]["calls"] == 4
+
+
+def test_nothing_is_nothing(http: httpx.Client) -> None:
+    told = report(http, model_name="nobody calls this", group_by="key_id")
+    assert (told["data"], told["total"]["calls"], told["total"]["seconds_p50"]) == ([], 0, None)
+
+
+def test_what_others_used_is_not_told(server: Running, http: httpx.Client, used: str, name: str) -> None:
+    other = http.post("/accounts", json={"account_name": name}).json()["account_id"]
+    made = http.post("/v4/api-keys", json={"account_id": other, "name": name, "role": "admin"})
+    with httpx.Client(base_url=server.url, headers={"x-api-key": made.json()["key"]}) as stranger:
+        assert report(stranger, model_name=used)["total"]["calls"] == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "loc"),
+    [
+        ({"start_date": "2025-03-03", "end_date": "2025-03-01"}, ["query", "end_date"]),
+        ({"start_date": "yesterday!"}, ["query", "start_date"]),
+        ({"start_date": "1969-01-01"}, ["query", "start_date"]),
+        ({"interval": "month"}, ["query", "interval"]),
+        ({"limit": 1_000_000}, ["query", "limit"]),
+        ({"group_by": "color"}, ["query", "group_by", 0]),
+        ({"chunks": 3}, ["query", "chunks"]),
+    ],
+)
+def test_bad_input_names_the_field(http: httpx.Client, query: dict[str, Any], loc: list[Any]) -> None:
+    answer = http.get("/v4/usage", params={**SPAN, **query})
+    assert answer.status_code == 422
+    assert loc in [error["loc"] for error in answer.json()["detail"]]
+
+
+def test_workers_are_told_by_their_time(server: Running, http: httpx.Client, account: str, name: str) -> None:
+    def worker(id_: str) -> Worker:
+        return Worker(id=id_, deployment_id=name, revision="r", phase=Phase.READY, created_at=START)
+
+    async def write() -> None:
+        async with server.parts.store.begin() as tx:
+            for id_, gpus in ((f"{name}-1", 0), (f"{name}-2", 0), (f"{name}-3", 2)):
+                await tx.worker_time.begin(worker(id_), account, "m", gpus)
+                await tx.worker_time.begin(worker(id_), account, "m", gpus)
+            await tx.worker_time.end([f"{name}-1", f"{name}-3"], START + timedelta(minutes=30))
+            await tx.worker_time.end([f"{name}-1"], START + timedelta(hours=9))
+
+    server.run(write())
+    told = report(http, deployment_id=name, end_date="2025-03-01T01:00:00")["workers"]
+    assert [(each["gpus"], each["seconds"], each["cost"]) for each in told] == [(0, 5400.0, None), (2, 1800.0, None)]

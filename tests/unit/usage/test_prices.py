@@ -1,0 +1,82 @@
+"""What a call costs: exact, by the price of its day, and unknown where a price is."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+
+from modelyard import catalog
+from modelyard.control.pricing import Pricing
+from modelyard.domain.prices import cost_of, dollars
+from modelyard.domain.vendor_models import Price
+from modelyard.settings import CostSettings, PriceSetting
+from modelyard.testing.usage import make_usage
+
+RECORD = make_usage(
+    started_at=datetime(2026, 6, 1, 23, 59, tzinfo=UTC),
+    model_name="mine",
+    prompt_tokens=1000,
+    response_tokens=100,
+    vendor="OPENAI",
+    vendor_model="gpt-x",
+)
+LONG_AGO = date(2020, 1, 1)
+
+
+def test_every_kind_of_token_has_its_price() -> None:
+    price = Price(LONG_AGO, Decimal("0.000001"), Decimal("0.00001"), Decimal("0.0000001"), Decimal("0.00002"))
+    record = replace(RECORD, cached_tokens=400, reasoning_tokens=30)
+    # 600 at 1000, 400 at 100, 70 at 10000, 30 at 20000 billionths
+    assert cost_of(record, price) == 600_000 + 40_000 + 700_000 + 600_000
+
+
+def test_cached_and_reasoning_tokens_cost_as_the_others_where_no_price_is_told() -> None:
+    price = Price(LONG_AGO, Decimal("0.000001"), Decimal("0.00001"))
+    assert (
+        cost_of(replace(RECORD, cached_tokens=400, reasoning_tokens=30), price) == cost_of(RECORD, price) == 2_000_000
+    )
+
+
+@pytest.mark.parametrize(("tokens", "nano"), [(1, 12), (3, 38), (10_000_000, 125_000_000)])
+def test_money_is_rounded_once_and_to_even(tokens: int, nano: int) -> None:
+    price = Price(LONG_AGO, Decimal("0.0000000125"), Decimal(0))
+    assert cost_of(replace(RECORD, prompt_tokens=tokens), price) == nano
+
+
+def test_a_price_that_is_needed_and_not_known_makes_no_cost() -> None:
+    price = Price(LONG_AGO, Decimal("0.000001"), None)
+    assert cost_of(RECORD, price) is None
+    assert cost_of(replace(RECORD, response_tokens=0), price) == 1_000_000
+
+
+def test_the_price_of_the_day_a_call_began_counts_and_settings_come_before_the_catalog() -> None:
+    prices = (
+        PriceSetting(model="gpt-x", since=date(2026, 6, 2), input=Decimal(2), output=Decimal(0)),
+        PriceSetting(model="gpt-x", since=date(2026, 1, 1), input=Decimal(1), output=Decimal(0)),
+    )
+    pricing = Pricing((), CostSettings(prices=prices))
+    assert pricing.priced(RECORD).cost_nano == 1000 * 10**9
+    assert pricing.priced(replace(RECORD, started_at=datetime(2026, 6, 2, tzinfo=UTC))).cost_nano == 2000 * 10**9
+    before = pricing.priced(replace(RECORD, started_at=datetime(2025, 12, 31, tzinfo=UTC)))
+    assert (before.cost_nano, before.is_unpriced) == (None, True)
+
+
+def test_what_workers_of_our_own_answered_has_no_price_by_the_token() -> None:
+    prices = (PriceSetting(model="mine", input=Decimal(1), output=Decimal(1)),)
+    own = Pricing((), CostSettings(prices=prices)).priced(replace(RECORD, vendor=None))
+    assert (own.cost_nano, own.is_unpriced) == (None, False)
+
+
+def test_the_catalogs_prices_are_found_by_the_vendors_name_of_the_model() -> None:
+    models = catalog.load().vendor_models
+    known = next(model for model in models if model.prices and model.prices[0].input)
+    record = replace(RECORD, vendor=known.vendor.value, vendor_model=known.model, response_tokens=0)
+    assert (Pricing(models, CostSettings()).priced(record).cost_nano or 0) > 0
+    other = replace(record, vendor="OTHER")
+    assert Pricing(models, CostSettings()).priced(other).is_unpriced
+
+
+def test_a_billionth_is_a_decimal() -> None:
+    assert dollars(1) == Decimal("0.000000001")
+    assert dollars(12_345_678_901) == Decimal("12.345678901")
