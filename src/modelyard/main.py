@@ -39,8 +39,7 @@ from modelyard.gateway.ports import Waker
 from modelyard.gateway.service import Gateway
 from modelyard.gateway.vendors.calling import VendorAccess
 from modelyard.http.app import create_app
-from modelyard.http.inference.openapi import openapi_paths
-from modelyard.http.inference.routes import inference_routes
+from modelyard.http.hot import hot_openapi, hot_routes
 from modelyard.http.parts import Parts
 from modelyard.http.server import address_of, listening_socket, serve
 from modelyard.launchers.base import Launcher
@@ -210,8 +209,8 @@ async def _calling_side(
             cards=catalog.load().cards,
             vault=ground.vault,
             vendors_changed=builtins.vendors_synced(catalog.load(), settings, clock),
-            hot_routes=inference_routes(gateway, keys, settings.gateway),
-            hot_openapi=openapi_paths(),
+            hot_routes=hot_routes(gateway, keys, settings.gateway),
+            hot_openapi=hot_openapi(),
             on_routes=ground.routes.refresh,
         )
 

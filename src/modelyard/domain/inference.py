@@ -5,6 +5,7 @@ they decode strictly: unknown fields are refused. All are msgspec structs; a tex
 `Chunk`, whose last one carries finish_reason and the token counts.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -18,6 +19,13 @@ StopSequences = Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(max_len
 
 TEMPLATE_VARIABLES = {"messages", "tools", "add_generation_prompt", "bos_token", "eos_token"}
 """What a chat template is always given; no request may put something else in its place."""
+
+
+def check_template_variables(given: Mapping[str, Any] | None) -> None:
+    """Raise `ValueError` where ``chat_template_kwargs`` would take the place of the conversation itself."""
+    if taken := TEMPLATE_VARIABLES & set(given or ()):
+        names = ", ".join(sorted(taken))
+        raise ValueError(f"chat_template_kwargs may not set {names}: the request's own messages decide that")
 
 
 class Bindings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,9 +53,7 @@ class Sampling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     stream: bool | None = None
 
     def __post_init__(self) -> None:
-        if taken := TEMPLATE_VARIABLES & set(self.chat_template_kwargs or ()):
-            names = ", ".join(sorted(taken))
-            raise ValueError(f"chat_template_kwargs may not set {names}: the request's own messages decide that")
+        check_template_variables(self.chat_template_kwargs)
 
 
 class ImageUrl(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -10,6 +10,7 @@ from modelyard.domain.history import (
     Trimmed,
     estimate,
     surely_fits,
+    too_long,
     tool_tokens,
     trim,
     turns,
@@ -62,6 +63,8 @@ class TextCall:
         request = self._request
         if error.code != CONTEXT_LENGTH_EXCEEDED or self._counted or self._call.route.context_window is None:
             return None
+        if not self._call.trims:
+            return None
         if not isinstance(request, ChatRequest) or len(turns(request.messages)) < 2:
             return None
         return TextCall(self._counter, self._call, request, self._adapter, counted=True)
@@ -80,6 +83,8 @@ class TextCall:
         window = self._call.route.context_window
         assert window is not None
         beside = tool_tokens(request.tools)
+        if not self._call.trims:
+            return Trimmed(request.messages, 0, estimate(request.messages) + beside)
         search = trim(request.messages, window, request.max_tokens)
         messages = next(search)
         while True:
@@ -117,6 +122,8 @@ class TextCall:
     async def _fitted(self, endpoint: Endpoint, request: ChatRequest) -> Trimmed:
         window = self._call.route.context_window
         assert window is not None
+        if not self._call.trims:
+            return await self._refused_if_longer(endpoint, request, window)
         search = trim(request.messages, window, request.max_tokens)
         messages = next(search)
         while True:
@@ -125,6 +132,14 @@ class TextCall:
                 messages = search.send(count)
             except StopIteration as done:
                 return self._note(done.value)
+
+    async def _refused_if_longer(self, endpoint: Endpoint, request: ChatRequest, window: int) -> Trimmed:
+        """Where a worker cannot count, it has to find out itself: an estimate is on the high side."""
+        tokens = await self._counter.count(endpoint, request, request.messages)
+        exact = (await self._counter.tongue(endpoint)).dialect is not Dialect.NONE
+        if exact and tokens > window - (request.max_tokens or 1):
+            raise too_long(tokens, request.max_tokens, window)
+        return Trimmed(request.messages, 0, tokens)
 
     async def _rendered(self, tongue: Tongue, request: ChatRequest) -> str | None:
         if tongue.dialect is Dialect.MESSAGES:

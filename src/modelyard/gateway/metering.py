@@ -56,6 +56,7 @@ class Call:
         "response_tokens",
         "route",
         "sent",
+        "trims",
         "verb",
     )
 
@@ -77,6 +78,8 @@ class Call:
         """What was asked, for estimates."""
         self.max_wait: float | None = None
         """Seconds that the caller is willing to wait for a worker; None: as long as the settings allow."""
+        self.trims = True
+        """Whether the oldest turns of a conversation may be dropped; otherwise what is too long is refused."""
         self.sent = False
         """Whether a worker has begun to work on it."""
         self.begun = False

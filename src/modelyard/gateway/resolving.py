@@ -91,6 +91,17 @@ def through(server: ServerRoute, caller: Caller, selected: str | None, draw: Dra
     return route
 
 
+def callable_by(table: RouteTable, caller: Caller, *, selected: str | None = None) -> list[Route]:
+    """Every route that the caller may call: its own, and the platform's."""
+    return [
+        route
+        for route in table
+        if not route.is_going
+        and _visible(route.account_id, caller, selected)
+        and caller.can(Right.CALL, route.account_id)
+    ]
+
+
 def paying_account(caller: Caller, route: Route, selected: str | None) -> str:
     """The account a call is written down for: the selected one, else the deployment's if the caller belongs to
     it, else the caller's first."""

@@ -44,7 +44,7 @@ from modelyard.gateway.looking import SecondLook
 from modelyard.gateway.metering import Call
 from modelyard.gateway.places import Places
 from modelyard.gateway.ports import RouteSource, UsageSink, Waker
-from modelyard.gateway.resolving import paying_account, resolve, resolve_server
+from modelyard.gateway.resolving import callable_by, paying_account, resolve, resolve_server
 from modelyard.gateway.together import together
 from modelyard.gateway.tokens import TokenCounter
 from modelyard.gateway.tries import NOTICED_SECONDS, Failed, Remedy, Tries
@@ -145,6 +145,10 @@ class Gateway:
             if not await self._second_look.take():
                 raise
         return look(self._routes.snapshot())
+
+    def callable_by(self, caller: Caller, *, selected: str | None = None) -> list[Route]:
+        """Every route that the caller may call."""
+        return callable_by(self._routes.snapshot(), caller, selected=selected)
 
     def call(self, caller: Caller, route: Route, verb: Verb, request_id: str, *, selected: str | None = None) -> Call:
         """Begin to meter a call; use as a context manager around all that follows."""

@@ -4,8 +4,9 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelyard.errors import ModelyardError
-from modelyard.http.errors import encoded, headers_of, status_of
+from modelyard.http.errors import headers_of, status_of
 from modelyard.http.request_id import request_id_of
+from modelyard.http.voices import voice_at
 
 log = structlog.get_logger(__name__)
 
@@ -53,10 +54,11 @@ def _log_unexpected(error: Exception, scope: Scope) -> None:
 async def answer(error: Exception, scope: Scope, send: Send) -> None:
     """Send ``error`` as the whole response."""
     known = error if isinstance(error, ModelyardError) and status_of(error) != 500 else unexpected()
-    body = encoded(known, request_id_of(scope))
+    voice = voice_at(scope["path"])
+    body = voice.encoded(known, request_id_of(scope))
     headers = {"content-type": "application/json", "content-length": str(len(body)), **headers_of(known)}
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status_of(known), "headers": raw})
+    await send({"type": "http.response.start", "status": voice.status_of(known), "headers": raw})
     await send({"type": "http.response.body", "body": body})
 
 

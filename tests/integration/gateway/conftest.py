@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from gateway_house import Behaviour, Build, House, StartWorker, Worker, answer_chat, open_house
+from llama_worker import Llama, llama_behind
 
 from modelyard.settings import GatewaySettings
 
@@ -42,3 +43,9 @@ async def build() -> AsyncIterator[Build]:
 @pytest.fixture
 async def house(build: Build) -> House:
     return await build()
+
+
+@pytest.fixture
+async def llama(house: House, tmp_path: Path) -> AsyncIterator[Llama]:
+    async with llama_behind(house, tmp_path) as worker:
+        yield worker

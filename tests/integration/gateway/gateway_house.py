@@ -15,7 +15,9 @@ from modelyard.clock import SystemClock
 from modelyard.domain.routes import Endpoint, Route
 from modelyard.domain.usage import UsageRecord
 from modelyard.gateway.service import Gateway
-from modelyard.http.inference.routes import inference_routes
+from modelyard.http.app import HotFirst
+from modelyard.http.boundary import Boundary
+from modelyard.http.hot import hot_routes
 from modelyard.http.request_id import RequestId
 from modelyard.settings import GatewaySettings
 from modelyard.testing.gateway import KEY, FakeKeys, FakeRoutes, FakeWaker, UsageList, make_route
@@ -176,7 +178,7 @@ async def open_house(settings: GatewaySettings) -> AsyncIterator[House]:
     routes, keys, usage, waker = FakeRoutes(), FakeKeys(), UsageList(), FakeWaker()
     gateway = Gateway(routes, usage, waker, SystemClock(), settings)
     await gateway.start()
-    app = RequestId(Router(routes=inference_routes(gateway, keys, settings)))
+    app = RequestId(Boundary(HotFirst(hot_routes(gateway, keys, settings), Router())))
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
     )

@@ -2,73 +2,13 @@
 
 import asyncio
 import json
-import os
-import socket
-import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from gateway_house import House, until
+from gateway_house import House
+from llama_worker import WINDOW, Llama
 
-from modelyard.domain.parameters import Parameter, ParameterSchema, ParameterType
-from modelyard.domain.routes import Endpoint
 from modelyard.domain.usage import Outcome
-from modelyard.testing.gateway import make_route
-from modelyard.testing.tiny_models import tiny_gguf
-
-WINDOW = 4096
-
-
-@dataclass
-class Llama:
-    address: str
-
-    async def busy(self) -> int:
-        async with httpx.AsyncClient() as client:
-            slots = (await client.get(f"{self.address}/slots")).json()
-        return sum(slot["is_processing"] for slot in slots)
-
-    async def wait_busy(self, wanted: int) -> None:
-        async with asyncio.timeout(30):
-            while await self.busy() != wanted:
-                await asyncio.sleep(0.02)
-
-
-@pytest.fixture
-async def llama(tmp_path: Path, house: House) -> AsyncIterator[Llama]:
-    """A worker, and the route to it: chat, windows of 4096 tokens, two slots."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    status = tmp_path / "status.json"
-    variables = {
-        "PORT": str(port),
-        "MODELYARD_ENGINE": "llama-cpp",
-        "MODELYARD_MODEL_TYPE": "CHAT_COMPLETION",
-        "MODELYARD_PROTOCOL": "VLLM",
-        "MODELYARD_WEIGHTS_DIR": str(tmp_path / "weights"),
-        "MODELYARD_WEIGHTS__MIN_FREE_BYTES": "0",
-        "MODELYARD_WORKER_STATUS": str(status),
-        "weights": f"file:{tiny_gguf(tmp_path / 'tiny.gguf', window=WINDOW)}",
-        "slots": "2",
-        "context_length": str(WINDOW),
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "modelyard.worker", env={**os.environ, **variables}
-    )
-    try:
-        await until(lambda: status.exists() and json.loads(status.read_bytes())["phase"] == "ready")
-        address = f"http://127.0.0.1:{port}"
-        schema = ParameterSchema((Parameter("ignore_eos", ParameterType.BOOL, "", required=False),))
-        route = make_route(context_window=WINDOW, per_worker=2, request_schema=schema)
-        house.routes.put(replace(route, endpoints=(Endpoint("w0", address),)))
-        yield Llama(address)
-    finally:
-        process.kill()
-        await process.wait()
 
 
 def turn(number: int) -> list[dict[str, str]]:

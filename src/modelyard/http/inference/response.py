@@ -9,10 +9,10 @@ from starlette.types import Receive, Scope, Send
 
 from modelyard.errors import MalformedRequest, ModelyardError
 from modelyard.gateway.metering import ClientGone
-from modelyard.http.errors import encoded, headers_of, status_of
+from modelyard.http.errors import headers_of
 from modelyard.http.request_id import request_id_of
 from modelyard.http.sse import HEADERS as SSE_HEADERS
-from modelyard.http.sse import error_event
+from modelyard.http.voices import voice_at
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
@@ -29,10 +29,11 @@ class Response:
     """One response. The request id goes into errors; `modelyard.http.request_id` puts it on the headers, and
     where that is not in use this does."""
 
-    __slots__ = ("_own_id", "_send", "_sse", "request_id", "started")
+    __slots__ = ("_own_id", "_path", "_send", "_sse", "request_id", "started")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._send = send
+        self._path = scope["path"]
         self._sse = False
         self.started = False
         self.request_id = request_id_of(scope)
@@ -61,11 +62,12 @@ class Response:
     async def fail(self, error: ModelyardError) -> None:
         """Answer with ``error``; within an event stream as its last event. Within any other body nothing can be
         said any more, so it is left incomplete and the server breaks the connection off."""
+        voice = voice_at(self._path)
         if not self.started:
             headers = tuple((name.encode(), value.encode("latin-1")) for name, value in headers_of(error).items())
-            await self.json(encoded(error, self.request_id), headers, status_of(error))
+            await self.json(voice.encoded(error, self.request_id), headers, voice.status_of(error))
         elif self._sse:
-            await self.end(error_event(error, self.request_id))
+            await self.end(voice.event(error, self.request_id))
 
     async def _start(self, status: int, headers: RawHeaders) -> None:
         self.started = True

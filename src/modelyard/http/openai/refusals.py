@@ -1,0 +1,41 @@
+"""What OpenAI's API knows and no model here can honour: refused by name, with the remedy."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from modelyard.errors import InvalidRequest
+
+_NOT_MEANT: Mapping[str, tuple[Sequence[Any], str]] = {
+    "logit_bias": (({},), "cannot be honoured: token ids differ from model to model; leave it out"),
+    "functions": (([],), "is OpenAI's old way; use tools"),
+    "function_call": (("none", "auto"), "is OpenAI's old way; use tool_choice"),
+    "audio": ((), "cannot be honoured: answers are text"),
+    "modalities": ((["text"],), "may only be ['text']"),
+    "prediction": ((), "cannot be honoured; leave it out"),
+    "verbosity": (("medium",), "cannot be honoured; say in a message how long an answer is wanted"),
+    "web_search_options": ((), "cannot be honoured: models here search nothing; offer a tool for it"),
+    "best_of": ((1,), "cannot be honoured; ask for n choices and take one"),
+    "echo": ((False,), "cannot be honoured; put the prompt before the answer yourself"),
+    "suffix": (("",), "cannot be honoured: models here only go on from a prompt"),
+    "max_chunks_per_doc": ((), "cannot be honoured; cut the documents yourself"),
+    "max_tokens_per_doc": ((), "cannot be honoured; cut the documents yourself"),
+    "rank_fields": ((["text"],), "cannot be honoured; send documents as texts"),
+    "truncation": ((True,), "cannot be turned off: models read as much of a document as they can"),
+}
+"""By field: values that ask for nothing special, and what is said of all others."""
+
+
+def refuse(body: Struct) -> None:
+    """Raise `InvalidRequest` (code unsupported_parameter) naming the first field that cannot be honoured."""
+    for name in body.__struct_fields__:
+        if name not in _NOT_MEANT or (value := getattr(body, name)) is None:
+            continue
+        harmless, why = _NOT_MEANT[name]
+        if value not in harmless:
+            raise unsupported(name, why)
+
+
+def unsupported(name: str, why: str, *place: str | int) -> InvalidRequest:
+    return InvalidRequest.at("body", name, *place, msg=why, type="unsupported", code="unsupported_parameter")
