@@ -14,7 +14,7 @@ _PREFIX = "OpenAI"
 """/v4 has bodies of the same names."""
 
 _REFERENCE = f"#/components/schemas/{_PREFIX}{{name}}"
-_SECURITY: list[dict[str, list[str]]] = [{"Bearer": []}, {"ApiKey": []}]
+_SECURITY: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]
 _REFUSALS = {
     "400": "The body is not JSON, or a field is wrong or cannot be honoured; param names it.",
     "401": "No key, or an unknown one.",

@@ -9,6 +9,7 @@ from modelyard.domain.inference import Bindings, ChatRequest, EmbeddingRequest, 
 from modelyard.domain.routes import Route
 from modelyard.domain.templates import EndpointProtocol
 from modelyard.errors import InvalidRequest
+from modelyard.gateway.adapters.profiles import PROFILES
 from modelyard.http.inference import bodies as v4
 from modelyard.http.inference.reading import decode
 from modelyard.http.openai.bodies import ChatBody, CompletionBody, Document, EmbeddingBody, RerankBody, TextBody
@@ -55,7 +56,7 @@ def chat_requests(route: Route, body: ChatBody, extras: Extras) -> list[TextRequ
         reasoning_effort=body.reasoning_effort,
         chat_template=body.chat_template,
         chat_template_kwargs=body.chat_template_kwargs,
-        model_request_parameters=_bindings(route, body.model_request_parameters, extras, _further(body)),
+        model_request_parameters=_bindings(route, body.model_request_parameters, extras, _further(route, body)),
         **_sampling(body),
     )
     return _copies(request, body.n or 1)
@@ -75,7 +76,7 @@ def completion_requests(route: Route, body: CompletionBody, extras: Extras) -> l
         "top_logprobs": body.logprobs,
     }
     requests = [v4.native_completion(route, v4.CompletionBody(prompt=prompt, **settings)) for prompt in prompts]
-    further, own = _further(body), {}
+    further, own = _further(route, body), {}
     if isinstance(requests[0], ChatRequest):
         own = {"seed": body.seed}
     elif body.seed is not None:
@@ -134,10 +135,12 @@ def _sampling(body: TextBody) -> dict[str, Any]:
     }
 
 
-def _further(body: TextBody) -> Extras:
+def _further(route: Route, body: TextBody) -> Extras:
     """Sampling fields that only servers of this protocol know. llama.cpp calls the last one otherwise."""
     penalty = body.repetition_penalty
-    given = {"min_p": body.min_p, "repetition_penalty": penalty, "repeat_penalty": penalty}
+    given = {"min_p": body.min_p, "repetition_penalty": penalty}
+    if route.vendor is None:
+        given["repeat_penalty"] = penalty
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -156,8 +159,10 @@ def _bindings(route: Route, given: Bindings | None, extras: Extras, further: Ext
 
 
 def _speaks_it(route: Route) -> bool:
-    """Whether an OpenAI-compatible server of our own answers."""
-    return route.protocol is EndpointProtocol.VLLM and route.vendor is None
+    """Whether an OpenAI-compatible server answers, which takes further fields or refuses them itself."""
+    if route.vendor is not None:
+        return route.vendor.vendor in PROFILES
+    return route.protocol is EndpointProtocol.VLLM
 
 
 def _copies(request: TextRequest, copies: int) -> list[TextRequest]:
