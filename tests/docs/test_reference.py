@@ -10,8 +10,12 @@ from typer.main import get_command
 
 from modelyard.cli import reference
 from modelyard.cli.app import app
+from modelyard.domain.models import ModelVendor
+from modelyard.domain.templates import ModelType
+from modelyard.domain.vendor_requests import request_schema_of
 
 ROOT = Path(__file__).parents[2]
+KINDS = (ModelType.CHAT_COMPLETION, ModelType.EMBEDDING, ModelType.RERANKING)
 DOCS = ROOT / "docs"
 RENEW = "run scripts/make-reference"
 
@@ -83,3 +87,17 @@ def test_the_glossary_speaks_of_words_that_the_code_uses() -> None:
     source = " ".join(path.read_text().lower() for path in (ROOT / "src").rglob("*.py")).replace("_", " ")
     unused = [word for word in words for part in re.split(r" / | \(.*", word) if part and part.lower() not in source]
     assert not unused
+
+
+def test_the_vendors_request_parameters_are_those_of_the_code() -> None:
+    page = (DOCS / "guides" / "vendors.md").read_text()
+    table = page.split("## What else a call may say")[1].split("## ")[0]
+    told = {}
+    for line in table.splitlines():
+        vendors, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+        for vendor in re.findall(r"[A-Z_]{4,}", vendors):
+            told |= {(vendor, kind): set(re.findall(r"`(\w+)`", cell)) for kind, cell in zip(KINDS, cells, strict=True)}
+    for vendor in ModelVendor:
+        for kind in KINDS:
+            names = {parameter.name for parameter in request_schema_of(vendor, kind).parameters}
+            assert told.get((vendor.value, kind), set()) == names, (vendor, kind)

@@ -7,11 +7,11 @@ from modelyard.control.vendor_keys import groups
 from modelyard.domain.deployments import Deployment
 from modelyard.domain.lifecycle import status_of
 from modelyard.domain.models import Model, ModelVendor
-from modelyard.domain.parameters import ParameterSchema
 from modelyard.domain.routes import Endpoint, Route
 from modelyard.domain.snapshots import merged_parameters
 from modelyard.domain.templates import EndpointProtocol
 from modelyard.domain.vendor_models import target_of
+from modelyard.domain.vendor_requests import request_schema_of
 from modelyard.settings import VendorsSettings
 
 
@@ -42,7 +42,7 @@ def vendor_route(deployment: Deployment, model: Model, addresses: Mapping[ModelV
         max_workers=1,
         context_window=window if isinstance(window, int) else model.context_window,
         accepts_images=values.get("images") is True,
-        request_schema=ParameterSchema(),
+        request_schema=request_schema_of(model.model_vendor, model.model_type),
         chat_template=None,
         status=status,
         reason=detail.reason,

@@ -334,8 +334,9 @@ def test_cohere_embeds_many(answer: str) -> None:
     wire = BEDROCK.encode_embedding(request, cohere)
     assert sent(wire) == {"texts": ["a", "b"], "embedding_types": ["float"], "input_type": "search_document"}
     assert wire.adjusted[0].startswith("input_type: ")
-    told = EmbeddingRequest(["a"], Bindings({"input_type": "search_query"}))
-    assert BEDROCK.encode_embedding(told, cohere).adjusted == ()
+    told = EmbeddingRequest(["a"], Bindings({"input_type": "search_query", "dimensions": 256}))
+    wire = BEDROCK.encode_embedding(told, cohere)
+    assert (sent(wire)["input_type"], sent(wire)["output_dimension"], wire.adjusted) == ("search_query", 256, ())
     body = (PUBLISHED / f"{answer}.json").read_bytes()
     result = BEDROCK.decode_embedding(request, body)
     assert (bytes(result.embeddings), result.tokens_used) == (b'[["a",[0.1,-2.5e-3]],["b",[1,0]]]', None)

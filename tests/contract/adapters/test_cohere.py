@@ -207,7 +207,7 @@ def test_embeddings_say_what_they_are_for() -> None:
         {"model": TARGET.model, "texts": ["a", "b"], "input_type": "search_document", "embedding_types": ["float"]},
     )
     assert wire.adjusted[0].startswith("input_type: ")
-    told = Bindings({"input_type": "search_query", "output_dimension": 256})
+    told = Bindings({"input_type": "search_query", "dimensions": 256})
     wire = VENDOR.encode_embedding(EmbeddingRequest(["a"], told), ROUTE)
     assert (sent(wire)["input_type"], sent(wire)["output_dimension"], wire.adjusted) == ("search_query", 256, ())
     assert VENDOR.most_texts(ROUTE) == 96

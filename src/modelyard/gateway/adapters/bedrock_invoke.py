@@ -39,6 +39,9 @@ def embedding_body(request: EmbeddingRequest, target: VendorTarget, notes: list[
     if "input_type" not in bindings:
         body["input_type"] = "search_document"
         notes.append("input_type: search_document was sent; model_request_parameters may say otherwise")
+    if "dimensions" in bindings:
+        bindings = {**bindings, "output_dimension": bindings["dimensions"]}
+        del bindings["dimensions"]
     return _with(bindings, body, "images", "inputs")
 
 

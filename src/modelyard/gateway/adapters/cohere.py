@@ -45,6 +45,7 @@ _rerank_answer = msgspec.json.Decoder(wire.RerankAnswer)
 
 _EMBED_RESERVED = frozenset({"model", "texts", "images", "inputs", "embedding_types"})
 _RERANK_RESERVED = frozenset({"model", "query", "documents", "top_n", "return_documents"})
+_RENAMED = {"dimensions": "output_dimension"}
 _WORKER = "The model's worker"
 
 
@@ -72,7 +73,7 @@ class CohereAdapter:
         notes: tuple[str, ...] = ()
         if "input_type" not in bindings_of(request):
             notes = (f"input_type: {body.input_type} was sent; model_request_parameters may say otherwise",)
-        return WireRequest("/v2/embed", with_bindings(body, request, _EMBED_RESERVED), adjusted=notes)
+        return WireRequest("/v2/embed", with_bindings(body, request, _EMBED_RESERVED, _RENAMED), adjusted=notes)
 
     def encode_reranking(self, request: RerankingRequest, route: Route) -> WireRequest:
         if request.instruction is not None:
