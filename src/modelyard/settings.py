@@ -61,6 +61,9 @@ class GatewaySettings(Group):
     """How long calls under way may take to finish when a worker or the server is stopped."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
     """The largest request body that is read; more is 413."""
+    ranking_model: str = "minilm-bi-encoder"
+    """What the strategy cross_encoder of /v4/chunks/rank takes where a call names no cross-encoder: the name of a
+    RERANKING model. The built-in one is a bi-encoder."""
     retries: Annotated[int, Field(ge=0, le=5)] = 2
     """Further tries on another worker when one fails before the first byte of its answer."""
 

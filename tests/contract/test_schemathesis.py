@@ -73,7 +73,7 @@ class _Served:
         self._thread.join(60)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def description(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     configuration = Settings(data_dir=tmp_path_factory.mktemp("schemathesis"), bootstrap_api_key=SecretStr(KEY))
     with _Served(configuration) as url:

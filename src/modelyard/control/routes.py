@@ -1,7 +1,7 @@
 """What can be called, for the gateway: the store's deployments as one immutable table, kept fresh."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,6 +29,9 @@ log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.5
 """How often the store is asked whether anything changed: other processes' changes are seen no later."""
+
+_LOOK_SECONDS = 1.0
+"""How long a call of an unknown name waits to hear more about it."""
 
 _GENERATES = (ModelType.CHAT_COMPLETION, ModelType.COMPLETION)
 
@@ -95,6 +98,13 @@ class Routes:
             # Whoever waits now is woken; whoever waits from now on waits for the next change.
             self._changed.set()
             self._changed = asyncio.Event()
+
+    async def undeployed(self, accounts: Sequence[str], model: str) -> str | None:
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS), self._store.read() as tx:
+                return await tx.models.find_id(model, accounts)
+        except (ModelyardError, TimeoutError):
+            return None
 
     async def run(self) -> None:
         """Follow the store until cancelled."""

@@ -22,6 +22,11 @@ class RouteSource(Protocol):
         """See to it that `snapshot` is not older than this call; raises `Unavailable` where that cannot be."""
         ...
 
+    async def undeployed(self, accounts: Sequence[str], model: str) -> str | None:
+        """The id of a model of that name or id in ``accounts``, for those that no route leads to; None where there is
+        none, or where that cannot be told now."""
+        ...
+
 
 class KeyVerifier(Protocol):
     async def verify(self, key: str) -> Caller:

@@ -102,6 +102,20 @@ def callable_by(table: RouteTable, caller: Caller, *, selected: str | None = Non
     ]
 
 
+def readable(caller: Caller, selected: str | None) -> tuple[str, ...]:
+    """The accounts in which a caller may mean something by a name."""
+    return (*_own(caller, selected), PLATFORM_ACCOUNT_ID)
+
+
+def not_deployed(model_id: str, reference: str) -> NotFound:
+    """What a model is answered with that nobody can call yet."""
+    return NotFound(
+        f"The model '{reference}' has no deployment, so nothing can answer.",
+        code="model_not_deployed",
+        hint=f"POST /v4/models/{model_id}/deployments makes one.",
+    )
+
+
 def paying_account(caller: Caller, route: Route, selected: str | None) -> str:
     """The account a call is written down for: the selected one, else the deployment's if the caller belongs to
     it, else the caller's first."""
@@ -114,7 +128,7 @@ def paying_account(caller: Caller, route: Route, selected: str | None) -> str:
 
 def unknown(table: RouteTable, caller: Caller, reference: str, selected: str | None = None) -> NotFound:
     """The same words whether it exists or not; names that the caller may see and that look similar are told."""
-    names = (name for account in (*_own(caller, selected), PLATFORM_ACCOUNT_ID) for name in table.names(account))
+    names = (name for account in readable(caller, selected) for name in table.names(account))
     similar = difflib.get_close_matches(reference, [name for name, _ in zip(names, range(_LOOKED_AT), strict=False)])
     hint = f"Did you mean {' or '.join(repr(name) for name in similar)}?" if similar else None
     return NotFound(f"There is no deployment '{reference}'.", code="deployment_not_found", hint=hint)

@@ -44,7 +44,8 @@ from modelyard.gateway.looking import SecondLook
 from modelyard.gateway.metering import Call
 from modelyard.gateway.places import Places
 from modelyard.gateway.ports import RouteSource, UsageSink, Waker
-from modelyard.gateway.resolving import callable_by, paying_account, resolve, resolve_server
+from modelyard.gateway.resolving import callable_by, not_deployed, paying_account, readable, resolve, resolve_server
+from modelyard.gateway.rouge import Rouge, Task
 from modelyard.gateway.together import together
 from modelyard.gateway.tokens import TokenCounter
 from modelyard.gateway.tries import NOTICED_SECONDS, Failed, Remedy, Tries
@@ -97,6 +98,7 @@ class Gateway:
         self._vendors = VendorCaller(self._upstream, clock, vendors)
         self._balancer = Balancer(routes, waker, clock, settings, places)
         self._templates = TemplateProcess()
+        self._rouge = Rouge()
         self._second_look = SecondLook(routes, clock)
         self._counter = TokenCounter(self._upstream, self._templates)
         self._adapters: dict[EndpointProtocol, Adapters] = {
@@ -114,6 +116,7 @@ class Gateway:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
         await self._templates.aclose()
+        await self._rouge.aclose()
         self._upstream.close()
 
     def in_flight(self, worker_id: str) -> int:
@@ -128,7 +131,12 @@ class Gateway:
         self, caller: Caller, reference: str, *, selected: str | None = None, model: str | None = None
     ) -> Route:
         """See `modelyard.gateway.resolving.resolve`. What is unknown is looked for once more: it may be new."""
-        return await self._found(lambda table: resolve(table, caller, reference, selected=selected, model=model))
+        try:
+            return await self._found(lambda table: resolve(table, caller, reference, selected=selected, model=model))
+        except NotFound as error:
+            if model is None and (id_ := await self._routes.undeployed(readable(caller, selected), reference)):
+                raise not_deployed(id_, reference) from error
+            raise
 
     async def resolve_server(
         self, caller: Caller, reference: str, *, selected: str | None = None, by_alias: bool = False
@@ -201,6 +209,10 @@ class Gateway:
         result = adapter.decode_reranking(request, body)
         call.count(result.tokens_used, 0)
         return result
+
+    async def rouge(self, task: Task) -> list[float]:
+        """See `modelyard.gateway.rouge`: scores without a model, and so without a call of one."""
+        return await self._rouge.scores(task)
 
     async def forward(self, call: Call, body: bytes, *, stream: bool) -> Forwarded:
         """Pass ``body`` to a worker and its answer back, unread."""

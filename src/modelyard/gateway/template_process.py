@@ -1,12 +1,8 @@
-"""The process behind `modelyard.gateway.chat_templates`: reads tasks on standard input, answers on standard
-output, each a JSON object after its length in four bytes. Its memory is bounded; its parent bounds its time."""
+"""The process behind `modelyard.gateway.chat_templates`; its tasks and answers are JSON objects."""
 
-import contextlib
 import json
-import resource
-import sys
 from datetime import datetime
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 import jinja2
 import jinja2.ext
@@ -14,8 +10,7 @@ import jinja2.sandbox
 import msgspec
 
 from modelyard.gateway.chat_templates import MAX_PROMPT_BYTES, Rendered, Task
-
-MEMORY_BYTES = 512 * 1024 * 1024
+from modelyard.gateway.side_loop import serve
 
 
 def raise_exception(message: str) -> NoReturn:
@@ -57,19 +52,10 @@ def render(env: jinja2.Environment, task: Task) -> Rendered:
     return Rendered(prompt=prompt)
 
 
-def main(source: BinaryIO, sink: BinaryIO) -> None:
-    # Where the system cannot bound memory, the parent's time limit is what is left.
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+def main() -> None:
     env = environment()
-    sink.write(b"+")
-    sink.flush()
-    while size := source.read(4):
-        task = msgspec.json.decode(source.read(int.from_bytes(size, "big")), type=Task)
-        answer = msgspec.json.encode(render(env, task))
-        sink.write(len(answer).to_bytes(4, "big") + answer)
-        sink.flush()
+    serve(lambda task: msgspec.json.encode(render(env, msgspec.json.decode(task, type=Task))))
 
 
 if __name__ == "__main__":
-    main(sys.stdin.buffer, sys.stdout.buffer)
+    main()

@@ -34,9 +34,13 @@ def selected_account(headers: Mapping[str, str], caller: Caller) -> str | None:
     if not account_id:
         return None
     if account_id not in caller.roles:
-        raise NotFound(
-            f"There is no account '{account_id}' that this key belongs to.",
-            code="account_not_found",
-            hint=f"Leave out {ACCOUNT_HEADER}, or take an id from GET /user-info.",
-        )
+        raise unknown_account(account_id)
     return account_id
+
+
+def unknown_account(account_id: str) -> NotFound:
+    return NotFound(
+        f"There is no account '{account_id}' that this key belongs to.",
+        code="account_not_found",
+        hint=f"Leave out {ACCOUNT_HEADER} and account_id, or take an id from GET /user-info.",
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 
 from modelyard.domain.models import Model
 from modelyard.store import rows
@@ -84,3 +84,10 @@ class Models(Entities[Model]):
         statement = update(table).where(table.c.model_group_id == group_id)
         released = statement.values(model_group_id=None, version=table.c.version + 1)
         return (await self._session.execute(released)).rowcount
+
+    async def find_id(self, reference: str, accounts: Sequence[str]) -> str | None:
+        """The id of a model of that id or name in one of ``accounts``."""
+        meant = or_(table.c.id == reference, table.c.name == reference)
+        statement = select(table.c.id).where(meant, table.c.account_id.in_(accounts)).order_by(table.c.id).limit(1)
+        row = await self._session.one(statement)
+        return None if row is None else str(row.id)

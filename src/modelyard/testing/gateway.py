@@ -1,7 +1,7 @@
 """The gateway's ports, held by a test's own hands."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -67,6 +67,8 @@ class FakeRoutes:
     def __init__(self, *routes: Route) -> None:
         self._table = RouteTable(routes)
         self._changed = asyncio.Event()
+        self.models: dict[str, str] = {}
+        """Models without deployments: their ids by their names."""
 
     def snapshot(self) -> RouteTable:
         return self._table
@@ -76,6 +78,9 @@ class FakeRoutes:
 
     async def refresh(self) -> None:
         """What was put in is all there is."""
+
+    async def undeployed(self, accounts: Sequence[str], model: str) -> str | None:
+        return self.models.get(model)
 
     def put(self, *routes: Route, servers: Iterable[ModelServer] = ()) -> None:
         """Show these routes instead, and say so."""

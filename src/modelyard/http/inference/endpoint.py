@@ -26,17 +26,13 @@ log = structlog.get_logger(__name__)
 Answer = Callable[[Call, bytes, Response], Awaitable[None]]
 
 
-class CallEndpoint(ABC):
-    """A plain ASGI app for one verb; ``answer`` does what the verb is about."""
+class Endpoint(ABC):
+    """A plain ASGI app, which answers with whatever is raised."""
 
-    def __init__(
-        self, gateway: Gateway, verifier: KeyVerifier, settings: GatewaySettings, verb: Verb, answer: Answer
-    ) -> None:
+    def __init__(self, gateway: Gateway, verifier: KeyVerifier, settings: GatewaySettings) -> None:
         self._gateway = gateway
         self._verifier = verifier
         self._limit = settings.max_body_bytes
-        self._verb = verb
-        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = Response(scope, send)
@@ -48,12 +44,23 @@ class CallEndpoint(ABC):
         except ModelyardError as error:
             await response.fail(error)
         except Exception:
-            log.exception("call failed", request_id=response.request_id, verb=self._verb)
+            log.exception("call failed", request_id=response.request_id, path=scope["path"])
             await response.fail(unexpected())
 
     @abstractmethod
     async def _serve(self, scope: Scope, receive: Receive, response: Response, watch: Watch) -> None:
-        """Find out who calls what, and let ``answer`` answer."""
+        """Find out who calls what, and answer."""
+
+
+class CallEndpoint(Endpoint):
+    """One verb; ``answer`` does what the verb is about."""
+
+    def __init__(
+        self, gateway: Gateway, verifier: KeyVerifier, settings: GatewaySettings, verb: Verb, answer: Answer
+    ) -> None:
+        super().__init__(gateway, verifier, settings)
+        self._verb = verb
+        self._answer = answer
 
 
 class InferenceEndpoint(CallEndpoint):

@@ -9,7 +9,7 @@ from modelyard.domain.inference import EmbeddingRequest, RerankingRequest, Reran
 from modelyard.http.inference.answers import CompletionAnswer
 from modelyard.http.inference.bodies import ChatBody, CompletionBody
 
-_REFERENCE = "#/components/schemas/{name}"
+REFERENCE = "#/components/schemas/{name}"
 _EMBEDDINGS = {
     "type": "object",
     "required": ["embeddings"],
@@ -40,7 +40,7 @@ _SECURITY: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]
 def openapi_paths() -> dict[str, Any]:
     """``{"paths": …, "components": {"schemas": …}}``."""
     kinds = (ChatBody, CompletionBody, EmbeddingRequest, RerankingRequest, CompletionAnswer, RerankingResult)
-    schemas, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
+    schemas, components = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
     chat, completion, embedding, reranking, text, scores = schemas
     anything: dict[str, Any] = {
         "description": "The native request of the model's type; see the model's request_schema."
@@ -49,14 +49,14 @@ def openapi_paths() -> dict[str, Any]:
     by_id = "/v4/models/{id}"
     return {
         "paths": {
-            f"{by_id}/chat-completions": _call("Chat", "chat_completions", chat, text, streams=True),
-            f"{by_id}/completions": _call("Complete a text", "completions", completion, text, streams=True),
-            f"{by_id}/embeddings": _call("Embed texts", "embeddings", embedding, _EMBEDDINGS),
-            f"{by_id}/rerankings": _call("Score chunks against a query", "rerankings", reranking, scores),
-            "/v4/models/{model_id}/deployments/{id}/execute": _call(
+            f"{by_id}/chat-completions": call("Chat", "chat_completions", chat, text, streams=True),
+            f"{by_id}/completions": call("Complete a text", "completions", completion, text, streams=True),
+            f"{by_id}/embeddings": call("Embed texts", "embeddings", embedding, _EMBEDDINGS),
+            f"{by_id}/rerankings": call("Score chunks against a query", "rerankings", reranking, scores),
+            "/v4/models/{model_id}/deployments/{id}/execute": call(
                 "Send a native request", "execute", anything, answer_anything, streams=True, names=("model_id", "id")
             ),
-            "/v4/serving/{model_server_id}/execute": _call(
+            "/v4/serving/{model_server_id}/execute": call(
                 "Send a native request to a model server",
                 "execute_server",
                 anything,
@@ -64,7 +64,7 @@ def openapi_paths() -> dict[str, Any]:
                 streams=True,
                 names=("model_server_id",),
             ),
-            "/v4/serving/a/{alias}/execute": _call(
+            "/v4/serving/a/{alias}/execute": call(
                 "Send a native request to a model server by its alias",
                 "execute_alias",
                 anything,
@@ -77,7 +77,7 @@ def openapi_paths() -> dict[str, Any]:
     }
 
 
-def _call(
+def call(
     summary: str,
     operation: str,
     body: dict[str, Any],
@@ -86,11 +86,12 @@ def _call(
     streams: bool = False,
     names: tuple[str, ...] = ("id",),
 ) -> dict[str, Any]:
+    """One path's entry; ``names`` are its parameters."""
     content: dict[str, Any] = {"application/json": {"schema": answer}}
     if streams:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     # described by the control API, which answers errors of the same shape
-    problem = {"application/json": {"schema": {"$ref": _REFERENCE.format(name="Problem")}}}
+    problem = {"application/json": {"schema": {"$ref": REFERENCE.format(name="Problem")}}}
     selected = {"name": "x-selected-account-id", "in": "header", "required": False, "schema": {"type": "string"}}
     return {
         "post": {
