@@ -33,6 +33,7 @@ FIXTURES = [
     {"match": {"userMessage": "hello"}, "response": {"content": "Hello! How can I help you today, dear friend?"}},
     {"match": {"userMessage": "time", "hasToolResult": False}, "response": {"toolCalls": [WHEN]}},
     {"match": {"userMessage": "time", "hasToolResult": True}, "response": {"content": "It is noon."}},
+    {"match": {"inputText": "sky"}, "response": {"embedding": [0.5, -0.25]}},
     {
         "match": {"userMessage": "slowly"},
         "response": {"error": {"message": "slow down", "type": "rate_limit_error"}, "status": 429},
@@ -45,6 +46,7 @@ VENDORS = {
     "GOOGLE": ("gemini-3.5-flash", ""),
     "VERTEX_AI": ("gemini-3.5-flash", ""),
     "COHERE": ("command-a-03-2025", ""),
+    "BEDROCK": ("amazon.nova-lite-v1:0", ""),
     "FIREWORKS_AI": ("accounts/fireworks/models/llama-v3p3-70b-instruct", "/v1"),
     "OTHER": ("llama", "/v1"),
 }
@@ -89,6 +91,13 @@ async def house(request: pytest.FixtureRequest, start: Start, mock: str, vendor:
         (tmp_path / "key.json").write_text(json.dumps(service_account(f"{root(vendor)}/token")))
         access = {"base_url": mock, "credentials_file": str(tmp_path / "key.json")}
         vendor.answer(200, {"access_token": "ya29.token", "expires_in": 3600, "token_type": "Bearer"})
+    if name == "BEDROCK":
+        access = {
+            "base_url": mock,
+            "region": "us-east-1",
+            "access_key_id": "AKIDEXAMPLE",
+            "secret_access_key": "secret",
+        }
     house = await start({name.lower(): access})
     own = {"base_url": mock + path} if name == "OTHER" else {}
     await house.model("model", name, model=model, **own)
@@ -151,3 +160,21 @@ async def test_the_same_tools_with_every_vendor(house: House) -> None:
     told = await house.http.post(path, json={"messages": talk, "tools": tools, "max_tokens": 50})
     assert told.status_code == 200, told.text
     assert told.json()["message"]["content"] == "It is noon."
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("OPENAI", "text-embedding-3-small"),
+        ("COHERE", "embed-v4.0"),
+        ("FIREWORKS_AI", "nomic-ai/nomic-embed-text-v1.5"),
+    ],
+)
+async def test_the_same_embeddings_of_every_vendor_that_the_mock_has_some_of(
+    start: Start, mock: str, name: str, model: str
+) -> None:
+    house = await start({name.lower(): {"base_url": mock + VENDORS[name][1], "api_key": "some-key"}})
+    await house.model("model", name, "EMBEDDING", model=model)
+    answer = await house.http.post("/v4/models/model/embeddings", json={"texts": ["blue sky", "sea"]})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["embeddings"] == [["blue sky", [0.5, -0.25]], ["sea", [0.5, -0.25]]]
