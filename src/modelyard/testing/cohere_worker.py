@@ -101,7 +101,7 @@ def embed(body: Json) -> Json:
     vectors = [[float(len(text)), *(float(text.count(vowel)) for vowel in "aeiou")] for text in texts]
     counts = {"input_tokens": sum(len(text.split()) for text in texts)}
     meta = {"api_version": {"version": "2"}, "billed_units": counts}
-    embeddings = {"float": vectors}
+    embeddings = {"float": [vector[: body.get("output_dimension", len(vector))] for vector in vectors]}
     return {
         "id": ID, "embeddings": embeddings, "texts": texts, "meta": meta, "response_type": "embeddings_by_type"
     }  # fmt: skip

@@ -49,6 +49,13 @@ async def test_embeddings_in_batches_for_what_the_call_says(house: House) -> Non
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameters")
 
 
+async def test_openais_dimensions_are_said_in_coheres_words(house: House) -> None:
+    body = {"model": "embed-v4.0", "input": "a", "dimensions": 3}
+    answer = await house.http.post("/v1/embeddings", json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["data"][0]["embedding"] == [1.0, 1.0, 0.0]
+
+
 async def test_rerankings(house: House) -> None:
     body = {"query": "blue sky", "chunks": ["green grass", "the sky is blue"]}
     answer = await house.http.post("/v4/models/rerank-v3.5/rerankings", json=body)

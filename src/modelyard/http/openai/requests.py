@@ -87,8 +87,10 @@ def completion_requests(route: Route, body: CompletionBody, extras: Extras) -> l
 
 
 def embedding_request(route: Route, body: EmbeddingBody, extras: Extras) -> EmbeddingRequest:
-    """Servers that speak this protocol are told the dimensions; whether they kept to them is seen afterwards."""
-    told = {} if body.dimensions is None or not _speaks_it(route) else {"dimensions": body.dimensions}
+    """Who speaks this protocol or knows the parameter is told the dimensions; whether they kept to them is seen
+    afterwards."""
+    knows = _speaks_it(route) or any(each.name == "dimensions" for each in route.request_schema.parameters)
+    told = {} if body.dimensions is None or not knows else {"dimensions": body.dimensions}
     bindings = _bindings(route, body.model_request_parameters, extras, told)
     return EmbeddingRequest(_texts("input", body.input), bindings)
 
