@@ -11,9 +11,9 @@ import httpx
 import psutil
 import pytest
 from server_process import Server, Start
+from yard import CALLERS, TEMPLATE, Tell, Yard, adds_up, eventually, made, yard
 
 from load import Counts
-from yard import CALLERS, TEMPLATE, Tell, Yard, adds_up, eventually, made, yard
 
 pytestmark = pytest.mark.timeout(240)
 

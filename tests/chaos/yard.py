@@ -1,11 +1,13 @@
 """A server with one deployment, to be treated badly."""
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -24,6 +26,25 @@ TEMPLATE: dict[str, Any] = {
     "vendor_configuration": {"bundle_config": {"registry": "modelyard", "image": "fake", "tag": "1"}},
     "model_creation_parameters_schema": {"parameters": [PAUSE]},
 }
+BAD: dict[str, Any] = {
+    **TEMPLATE,
+    "name": "bad",
+    "endpoint_protocol": "VLLM",
+    "vendor_configuration": {
+        "bundle_config": {
+            "registry": "local",
+            "image": "bad",
+            "tag": "1",
+            "command": [sys.executable, str(Path(__file__).with_name("bad_worker.py"))],
+            "healthcheck_route": "/health",
+            "readiness_initial_delay_seconds": 20,
+        }
+    },
+    "model_creation_parameters_schema": {
+        "parameters": [{"name": "FAIL", "type": "str", "description": "last words", "required": False}]
+    },
+}
+"""Templates of the worker beside this file, which misbehaves when it is told to."""
 SPAN = {"chunks": 1, "start_date": "2026-01-01T00:00:00Z", "end_date": "2100-01-01T00:00:00Z"}
 
 Tell = Callable[[str, Counts], None]
@@ -81,11 +102,13 @@ def yard(
     workers: int = 2,
     stop: bool = True,
     settings: Mapping[str, str] | None = None,
+    template: dict[str, Any] = TEMPLATE,
+    parameters: Mapping[str, Any] = MappingProxyType({"fake_delay_seconds": 0.02}),
 ) -> Iterator[Yard]:
     """``stop``: at the end, with a count of what outlives it."""
     server = start_server(directory / "data", MODELYARD_CATALOG__STARTERS="false", **(settings or {}))
     with httpx.Client(base_url=server.url, headers={"x-api-key": server.key}, timeout=90) as api:
-        path = made(api, TEMPLATE, {"fake_delay_seconds": 0.02}, workers=workers)
+        path = made(api, template, parameters, workers=workers)
         there = Yard(server, api, path, path.rpartition("/")[2], workers)
         asyncio.run(eventually(lambda: there.ready() == workers))
         yield there
@@ -99,7 +122,7 @@ def yard(
 
 
 def made(
-    api: httpx.Client, template: dict[str, Any], parameters: dict[str, Any], *, workers: int = 1, wait: bool = True
+    api: httpx.Client, template: dict[str, Any], parameters: Mapping[str, Any], *, workers: int = 1, wait: bool = True
 ) -> str:
     """A template, a model and a deployment; the deployment's path."""
     template_id = api.post("/v4/model-templates", json=template).raise_for_status().json()["id"]
@@ -107,7 +130,7 @@ def made(
         "name": template["name"],
         "model_type": template["model_type"],
         "model_template_id": template_id,
-        "model_creation_parameters": parameters,
+        "model_creation_parameters": dict(parameters),
     }
     of_model = f"/v4/models/{api.post('/v4/models', json=model).raise_for_status().json()['id']}/deployments"
     scaling = {"min_workers": workers, "max_workers": workers, "per_worker": CALLERS}
