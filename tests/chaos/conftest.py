@@ -8,13 +8,15 @@ import pytest
 
 # Imported by bare name: with importmode=importlib pytest puts no test folder on the path.
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from container_engine import engine
 from servers import start_server, weights_dir
 
 from load import Counts
 
-__all__ = ["start_server", "weights_dir"]
+__all__ = ["engine", "start_server", "weights_dir"]
 
 ROWS = pytest.StashKey[list[str]]()
 

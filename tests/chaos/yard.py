@@ -125,17 +125,24 @@ def made(
     api: httpx.Client, template: dict[str, Any], parameters: Mapping[str, Any], *, workers: int = 1, wait: bool = True
 ) -> str:
     """A template, a model and a deployment; the deployment's path."""
-    template_id = api.post("/v4/model-templates", json=template).raise_for_status().json()["id"]
+    template_id = posted(api, "/v4/model-templates", template)
     model = {
         "name": template["name"],
         "model_type": template["model_type"],
         "model_template_id": template_id,
         "model_creation_parameters": dict(parameters),
     }
-    of_model = f"/v4/models/{api.post('/v4/models', json=model).raise_for_status().json()['id']}/deployments"
+    of_model = f"/v4/models/{posted(api, '/v4/models', model)}/deployments"
     scaling = {"min_workers": workers, "max_workers": workers, "per_worker": CALLERS}
     body = {"name": template["name"], "vendor_configuration": scaling, "wait_for_ready": wait}
-    return f"{of_model}/{api.post(of_model, json=body).raise_for_status().json()['id']}"
+    return f"{of_model}/{posted(api, of_model, body)}"
+
+
+def posted(api: httpx.Client, path: str, body: dict[str, Any]) -> str:
+    """The new entity's id."""
+    answer = api.post(path, json=body)
+    assert answer.status_code < 300, answer.text
+    return str(answer.json()["id"])
 
 
 async def eventually(what: Callable[[], bool], seconds: float = 60) -> None:
