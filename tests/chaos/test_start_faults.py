@@ -60,7 +60,11 @@ def hopeless(directory: Path, taken: int) -> dict[str, tuple[dict[str, Any], dic
             {},
             "Address already in use",
         ),
-        "never opens": (template("never opens", command("sleep", "600")), {}, "did not answer"),
+        "never opens": (
+            template("never opens", {**command("sleep", "600"), "readiness_initial_delay_seconds": 1}),
+            {},
+            "did not answer",
+        ),
         "no weights": (template("no weights", *weights[1:]), {"weights": "file:/nowhere/m.gguf"}, "/nowhere/m.gguf"),
         "corrupt": (template("corrupt", *weights[1:]), {"weights": f"file:{corrupt}"}, "corrupt.gguf"),
         "truncated": (template("truncated", *weights[1:]), {"weights": f"file:{truncated}"}, "truncated.gguf"),
