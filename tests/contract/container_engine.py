@@ -7,6 +7,7 @@ MODELYARD_TEST_REQUIRE_CONTAINERS set they fail instead.
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from container_images import python_base
+from container_images import PACKAGES, PYTHON, python_base, worker_base
 
 ADDRESS = "MODELYARD_TEST_CONTAINER_ENGINE"
 REQUIRED = "MODELYARD_TEST_REQUIRE_CONTAINERS"
@@ -28,6 +29,7 @@ events_logger = "file"
 {runtime}
 """
 _START_SECONDS = 30.0
+_PIECE = 1024**2
 
 
 class TestEngine:
@@ -35,14 +37,18 @@ class TestEngine:
 
     __test__ = False
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, registry_port: int) -> None:
         self.address = address
+        self.registry_port = registry_port
+        """Where a registry without TLS is believed."""
 
     def import_image(self, name: str, layer: bytes, changes: Sequence[str] = ()) -> str:
         """Make a file system an image; its name."""
         query = [("fromSrc", "-"), ("repo", name), *(("changes", each) for each in changes)]
         with self.client() as api:
-            answer = api.post("/images/create", params=query, content=layer)
+            # In pieces: a whole one would be copied for each part of it that is sent.
+            pieces = (layer[at : at + _PIECE] for at in range(0, len(layer), _PIECE))
+            answer = api.post("/images/create", params=query, content=pieces)
         assert answer.status_code == 200, answer.text
         return name
 
@@ -52,6 +58,22 @@ class TestEngine:
             query = {"all": "true", "filters": '{"label": ["modelyard.worker"]}'}
             found = api.get("/containers/json", params=query).raise_for_status().json()
         return [each["Names"][0].lstrip("/") for each in found]
+
+    def ports(self) -> list[str]:
+        """As in 5005/tcp->41235, of running containers."""
+        with self.client() as api:
+            found = api.get("/containers/json").raise_for_status().json()
+        return [f"{p['PrivatePort']}/{p['Type']}->{p['PublicPort']}" for each in found for p in each["Ports"] or []]
+
+    def network(self) -> str:
+        """The engine's own network of containers: Docker calls it bridge, Podman podman."""
+        with self.client() as api:
+            names = {each["Name"] for each in api.get("/networks").raise_for_status().json()}
+        return "bridge" if "bridge" in names else "podman"
+
+    def remove_image(self, name: str) -> None:
+        with self.client() as api:
+            api.delete(f"/images/{name}", params={"force": "true"})
 
     def remove(self, name: str) -> None:
         with self.client() as api:
@@ -76,7 +98,7 @@ def _cannot() -> str | None:
 def engine() -> Iterator[TestEngine]:
     """A real engine with nothing in it."""
     if address := os.environ.get(ADDRESS):
-        yield TestEngine(address)
+        yield TestEngine(address, _free_port())  # Docker believes every registry on loopback
         return
     if (why := _cannot()) is not None:
         words = f"NO CONTAINER ENGINE, SO CONTAINERS ARE NOT TESTED: {why}"
@@ -88,23 +110,30 @@ def engine() -> Iterator[TestEngine]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
 def _podman(directory: Path) -> Iterator[TestEngine]:
-    conf, socket = directory / "containers.conf", directory / "podman.sock"
+    conf, path, port = directory / "containers.conf", directory / "podman.sock", _free_port()
     conf.write_text(_CONF.format(runtime='runtime = "runc"' if shutil.which("runc") else ""))
-    env = {**os.environ, "CONTAINERS_CONF": str(conf)}
+    registries = directory / "registries.conf"
+    registries.write_text(f'[[registry]]\nlocation = "127.0.0.1:{port}"\ninsecure = true\n')
+    env = {**os.environ, "CONTAINERS_CONF": str(conf), "CONTAINERS_REGISTRIES_CONF": str(registries)}
     podman = ["podman", "--root", str(directory / "root"), "--runroot", str(directory / "run")]
     with (directory / "service.log").open("wb") as log:
         service = subprocess.Popen(
-            [*podman, "system", "service", "--time=0", f"unix://{socket}"], env=env, stdout=log, stderr=log
+            [*podman, "system", "service", "--time=0", f"unix://{path}"], env=env, stdout=log, stderr=log
         )
     try:
         deadline = time.monotonic() + _START_SECONDS
-        while not socket.exists():
+        while not path.exists():
             said = (directory / "service.log").read_text()
             assert service.poll() is None, said
             assert time.monotonic() < deadline, said
             time.sleep(0.05)
-        yield TestEngine(f"unix://{socket}")
+        yield TestEngine(f"unix://{path}", port)
     finally:
         subprocess.run([*podman, "rm", "--force", "--all", "--time", "0"], env=env, capture_output=True, timeout=60)
         service.terminate()
@@ -118,6 +147,15 @@ def _podman(directory: Path) -> Iterator[TestEngine]:
 def python_image(engine: TestEngine) -> str:
     """The image of the test worker: registry, image and tag in one."""
     return engine.import_image("localhost/modelyard-test-python:1", python_base())
+
+
+@pytest.fixture(scope="session")
+def worker_image(engine: TestEngine) -> str:
+    """An image that runs built-in engines: the fake one."""
+    entry = f'ENTRYPOINT ["{PYTHON}", "-m", "modelyard.worker"]'
+    return engine.import_image(
+        "localhost/modelyard-test-worker:1", worker_base(), [entry, f"ENV PYTHONPATH={PACKAGES}"]
+    )
 
 
 @pytest.fixture

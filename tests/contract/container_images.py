@@ -18,41 +18,54 @@ from modelyard.testing.workers import SCRIPT
 
 PYTHON = "/usr/local/bin/python3"
 WORKER = "/worker/sgp_worker.py"
-_PACKAGES = "/packages"
+PACKAGES = "/packages"
+_OF_A_WORKER = (
+    *("filelock", "fsspec", "gguf", "httptools", "msgspec", "numpy", "orjson", "platformdirs", "pydantic"),
+    *("pydantic-settings", "pyyaml", "starlette", "structlog", "uvicorn", "uvloop"),
+)
 _LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idlelib", "tkinter", "ensurepip", "__pycache__"}
 
 
 def python_base() -> bytes:
     """A file system with Python and the test worker."""
+    with _Layer() as layer:
+        _add_python(layer)
+    return layer.bytes()
+
+
+def worker_base() -> bytes:
+    """The same with modelyard and what a worker needs for the fake engine, on the path `PACKAGES`."""
+    with _Layer() as layer:
+        _add_python(layer)
+        _add_packages(layer)
+    return layer.bytes()
+
+
+def _add_python(layer: "_Layer") -> None:
     binary = Path(os.path.realpath(sys.executable))
     libraries = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
     files = {path for library in libraries for path in _files(library)} | {binary}
-    files |= set(shared_libraries(path for path in files if path == binary or path.suffix == ".so"))
-    with _Layer() as layer:
-        layer.add(files)
-        layer.link(PYTHON, str(binary))
-        layer.write(WORKER, SCRIPT.read_bytes())
-        for name in ("tmp", "run", "var/lib", "proc", "sys", "dev", "etc"):
-            layer.directory(name)
-        layer.write("/etc/passwd", b"root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
-    return layer.bytes()
+    files |= _shared_libraries(path for path in files if path == binary or path.suffix == ".so")
+    layer.add(files)
+    layer.link(PYTHON, str(binary))
+    layer.write(WORKER, SCRIPT.read_bytes())
+    for name in ("tmp", "run", "var/lib", "proc", "sys", "dev", "etc"):
+        layer.directory(name)
+    layer.write("/etc/passwd", b"root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
 
 
-def installed(*distributions: str) -> bytes:
-    """`python_base` with distributions of this environment and all that they require, on the Python path."""
-    with _Layer() as layer:
-        files: set[Path] = set()
-        for each in _closure(distributions):
-            for file in each.files or ():
-                path = Path(str(each.locate_file(file)))
-                if path.is_file() and ".." not in file.parts and "__pycache__" not in file.parts:
-                    layer.add_as(path, f"{_PACKAGES}/{file}")
-                    files.add(path)
-        layer.add(set(shared_libraries(path for path in files if ".so" in path.suffixes)) - files)
-        source = Path(__file__).parents[2] / "src"
-        for path in _files(source):
-            layer.add_as(path, f"{_PACKAGES}/{path.relative_to(source)}")
-    return layer.bytes()
+def _add_packages(layer: "_Layer") -> None:
+    files: set[Path] = set()
+    for each in [*_closure(_OF_A_WORKER), metadata.distribution("modelyard")]:
+        for file in each.files or ():
+            path = Path(str(each.locate_file(file)))
+            if path.is_file() and ".." not in file.parts and "__pycache__" not in file.parts:
+                layer.add_as(path, f"{PACKAGES}/{file}")
+                files.add(path)
+    layer.add(_shared_libraries(path for path in files if ".so" in path.suffixes) - files)
+    source = Path(__file__).parents[2] / "src"
+    for path in _files(source):
+        layer.add_as(path, f"{PACKAGES}/{path.relative_to(source)}")
 
 
 def _files(directory: Path) -> Iterator[Path]:
@@ -61,11 +74,11 @@ def _files(directory: Path) -> Iterator[Path]:
         yield from (Path(root) / file for file in files)
 
 
-def shared_libraries(binaries: Iterable[Path]) -> set[Path]:
+def _shared_libraries(binaries: Iterable[Path]) -> set[Path]:
     """What the dynamic loader would load for them, itself included."""
     paths = [str(path) for path in binaries]
     said = subprocess.run(["ldd", *paths], capture_output=True, text=True, check=False).stdout
-    return {Path(found) for found in re.findall(r"(/[^\s:]+) \(0x", said)}
+    return {Path(os.path.normpath(found)) for found in re.findall(r"(/[^\s:]+) \(0x", said)}
 
 
 def _closure(names: Iterable[str]) -> list[metadata.Distribution]:

@@ -8,7 +8,7 @@ from typing import Any
 from modelyard.domain.deployments import WorkerSpec
 from modelyard.domain.specs import bound
 from modelyard.domain.templates import BUILT_IN_REGISTRY
-from modelyard.errors import LaunchError
+from modelyard.errors import ConfigurationError, LaunchError
 from modelyard.launchers import machine
 from modelyard.launchers.container.engine import Image, Info
 from modelyard.launchers.container.labels import Held, labels
@@ -61,6 +61,17 @@ def reference(spec: WorkerSpec, settings: ContainersSettings) -> str:
 
 def port_inside(image: Image, settings: ContainersSettings) -> int:
     return image.exposed[0] if len(image.exposed) == 1 else settings.port
+
+
+def require_mounts(mounts: Sequence[str]) -> None:
+    """Raise `ConfigurationError` where a directory is not there: engines would make an empty one."""
+    for mount in mounts:
+        source, _, rest = mount.partition(":")
+        if not rest.startswith("/") or not Path(source).is_absolute() or not Path(source).exists():
+            raise ConfigurationError(
+                f"MODELYARD_CONTAINERS__MOUNTS has '{mount}', and there is no {source} here, or it says not where to.",
+                hint="Each is /on/the/machine:/in/the/container, with :ro at its end to forbid writing.",
+            )
 
 
 def configuration(

@@ -22,7 +22,7 @@ from modelyard.settings import RegistryLogin
 _UNREACHABLE = 900
 """aiodocker's status for "no connection"."""
 
-_LISTED = ("Id", "Labels", "State", "Created", "Ports", "NetworkSettings")
+_LISTED = ("Id", "Labels", "State", "Created", "Ports")
 
 # The engine may work for long on one answer (a start on a busy disk), but not for ever.
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=120)
@@ -39,8 +39,6 @@ class Listed:
     created_at: datetime
     published: Mapping[int, int]
     """Port inside to port outside."""
-    ips: Mapping[str, str]
-    """Its address in each network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +50,8 @@ class State:
     trouble: str
     """The engine's own words on why it could not be started, if it could not."""
     stop_signal: str
+    ip: str | None
+    """Its address in its network; it is in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,7 @@ class Engine:
                 return None
             raise
         said = found["State"]
+        networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
         return State(
             running=bool(said.get("Running")),
             state=str(said.get("Status") or ""),
@@ -130,6 +131,7 @@ class Engine:
             out_of_memory=bool(said.get("OOMKilled")),
             trouble=str(said.get("Error") or ""),
             stop_signal=str((found.get("Config") or {}).get("StopSignal") or "SIGTERM"),
+            ip=next((str(each["IPAddress"]) for each in networks.values() if each.get("IPAddress")), None),
         )
 
     async def image(self, reference: str) -> Image | None:
@@ -223,14 +225,12 @@ def _gone_is_fine() -> Iterator[None]:
 
 def _listed(found: Mapping[str, Any]) -> Listed:
     ports: Sequence[Mapping[str, Any]] = found.get("Ports") or []
-    networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
     return Listed(
         id=str(found["Id"]),
         labels=found.get("Labels") or {},
         state=str(found.get("State") or ""),
         created_at=datetime.fromtimestamp(int(found.get("Created") or 0), UTC),
         published={int(port["PrivatePort"]): int(port["PublicPort"]) for port in ports if port.get("PublicPort")},
-        ips={name: str(network["IPAddress"]) for name, network in networks.items() if network.get("IPAddress")},
     )
 
 

@@ -18,7 +18,14 @@ from modelyard.launchers import machine
 from modelyard.launchers.base import Capacity
 from modelyard.launchers.container import looking
 from modelyard.launchers.container.addresses import engine_address, is_here
-from modelyard.launchers.container.configuration import HOST_NETWORK, Place, configuration, port_inside, reference
+from modelyard.launchers.container.configuration import (
+    HOST_NETWORK,
+    Place,
+    configuration,
+    port_inside,
+    reference,
+    require_mounts,
+)
 from modelyard.launchers.container.engine import Engine, Image, Info, Listed
 from modelyard.launchers.container.faults import Refused, start_error
 from modelyard.launchers.container.homes import Homes
@@ -60,6 +67,8 @@ class ContainerLauncher:
         self._log_bytes = settings.logging.worker_log_bytes
         self._engine = Engine(engine_address(settings.containers.engine, os.environ))
         self._here = is_here(self._engine.address)
+        if self._here:
+            require_mounts(settings.containers.mounts)
         self._homes = Homes(data_dir.absolute())
         self._pulls = Pulls(self._engine, settings.containers.registries)
         self._ports = FreePorts()
@@ -67,6 +76,7 @@ class ContainerLauncher:
         self._starting: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, _Waiting] = {}
         self._held: dict[str, Held] = {}
+        self._ips: dict[str, str] = {}
         self._epitaphs: dict[str, tuple[int | None, str]] = {}
         self._reservations = reservations or Reservations()
         self._reservations.add_source(lambda: list(self._held.values()))
@@ -242,7 +252,8 @@ class ContainerLauncher:
         return found
 
     async def _observe(self, listed: Listed, marks: Marks) -> Observation | None:
-        phase, address = looking.phase_of(listed, marks, self._settings)
+        address = looking.address_of(listed, marks, self._settings, await self._ip_of(listed))
+        phase = looking.phase_of(listed, address)
         if phase is None or (phase is Phase.STARTING and self._lost_its_maker(listed, marks)):
             return None
         detail, code = None, None
@@ -261,6 +272,17 @@ class ContainerLauncher:
             exit_code=code,
             started_at=listed.created_at,
         )
+
+    async def _ip_of(self, listed: Listed) -> str | None:
+        """Asked for once, and only where workers are called there: lists of containers do not tell them everywhere."""
+        if self._settings.network in (None, HOST_NETWORK) or not looking.is_running(listed.state):
+            return None
+        if listed.id not in self._ips:
+            state = await self._engine.state(listed.id)
+            if state is None or state.ip is None:
+                return None
+            self._ips[listed.id] = state.ip
+        return self._ips[listed.id]
 
     def _lost_its_maker(self, listed: Listed, marks: Marks) -> bool:
         """Made, but never started, and nobody here is about to: it never was, and may be started again."""

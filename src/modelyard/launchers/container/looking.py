@@ -19,6 +19,7 @@ LAST_WORDS_LINES = 40
 _MADE = frozenset({"created", "configured", "initialized"})
 _RUNNING = frozenset({"running", "paused", "stopping", "restarting"})
 _OVER = frozenset({"exited", "stopped", "dead"})
+_KILLED = 128 + 9
 _NOTES = {126: " (the command is not executable)", 127: " (the command was not found)"}
 
 
@@ -38,26 +39,29 @@ def is_half_made(listed: Listed) -> bool:
     return is_made_only(listed.state)
 
 
+def is_running(state: str) -> bool:
+    return state in _RUNNING
+
+
 def is_over(state: str) -> bool:
     return state in _OVER
 
 
-def phase_of(listed: Listed, marks: Marks, settings: ContainersSettings) -> tuple[Phase | None, str | None]:
-    """Phase and address; no phase where it is just being removed."""
-    address = address_of(listed, marks, settings)
+def phase_of(listed: Listed, address: str | None) -> Phase | None:
+    """None where it is just being removed."""
     if is_over(listed.state):
-        return Phase.EXITED, address
-    if listed.state in _RUNNING:
-        return (Phase.LOADING if address else Phase.STARTING), address
-    return (Phase.STARTING, None) if is_made_only(listed.state) else (None, None)
+        return Phase.EXITED
+    if is_running(listed.state):
+        return Phase.LOADING if address else Phase.STARTING
+    return Phase.STARTING if is_made_only(listed.state) else None
 
 
-def address_of(listed: Listed, marks: Marks, settings: ContainersSettings) -> str | None:
-    """Where the worker is called; None while the engine has not given it an address, or no more."""
+def address_of(listed: Listed, marks: Marks, settings: ContainersSettings, ip: str | None) -> str | None:
+    """Where the worker is called; None while the engine has not given it an address, or no more. ``ip`` is its own
+    in its network."""
     if settings.network == HOST_NETWORK:
         return base_url(settings.host, marks.port)
     if settings.network is not None:
-        ip = listed.ips.get(settings.network)
         return base_url(ip, marks.port) if ip else None
     port = listed.published.get(marks.port)
     return base_url(settings.host, port) if port else None
@@ -65,10 +69,13 @@ def address_of(listed: Listed, marks: Marks, settings: ContainersSettings) -> st
 
 def epitaph(state: State, marks: Marks, own: Status | None, lines: Sequence[str]) -> str:
     """Why a worker ended: the kernel's reason, its own words where it left any, else the end of its log."""
+    limit = marks.held.memory
+    bound = f"its limit is {size_in_words(limit)}" if limit else "it had no limit of its own"
     if state.out_of_memory:
-        limit = marks.held.memory
-        bound = f"its limit is {size_in_words(limit)}" if limit else "it had no limit of its own"
         return f"out of memory: the kernel ended it, and {bound}; {MORE_MEMORY}"
+    if state.exit_code == _KILLED and limit:
+        # Podman on version 1 of control groups does not tell.
+        return f"out of memory, most likely: it was killed, and {bound}; {MORE_MEMORY}"
     if own is not None and own.phase == Phase.EXITED and own.detail:
         return own.detail
     how = f"{in_words(state.exit_code)}{_NOTES.get(state.exit_code, '')}"
