@@ -30,6 +30,7 @@ from modelyard.errors import ModelyardError
 from modelyard.gateway.adapters import anthropic_wire as wire
 from modelyard.gateway.adapters.anthropic_models import profile_of
 from modelyard.gateway.adapters.anthropic_requests import encode
+from modelyard.gateway.adapters.arguments import as_text
 from modelyard.gateway.adapters.completing import as_chat, as_completion
 from modelyard.gateway.adapters.faults import explanation
 from modelyard.gateway.adapters.streams import ChunkStream, Counts
@@ -187,7 +188,7 @@ class AnthropicStream(ChunkStream):
 def _result(answer: wire.Answer) -> ChatResult:
     blocks = answer.content
     calls = [
-        ToolCall(block.id, FunctionCall(block.name, bytes(block.input).decode()))
+        ToolCall(block.id, FunctionCall(block.name, as_text(block.input)))
         for block in blocks
         if block.type == "tool_use"
     ]

@@ -3,7 +3,7 @@
 import msgspec
 
 from modelyard.domain.inference import ToolCall
-from modelyard.errors import InvalidRequest
+from modelyard.errors import InvalidRequest, UpstreamError
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -15,6 +15,15 @@ def as_object(text: str) -> msgspec.Raw | None:
     except (msgspec.DecodeError, RecursionError):
         return None
     return msgspec.Raw(text.encode())
+
+
+def as_text(arguments: msgspec.Raw) -> str:
+    """An object in a vendor's answer as the text that callers get, as it was written. Raises `UpstreamError`
+    where it is none."""
+    try:
+        return bytes(arguments).decode()
+    except UnicodeDecodeError as error:
+        raise UpstreamError(f"The vendor's tool call is no text: {error}.", code="upstream_garbage") from error
 
 
 def arguments_of(call: ToolCall, message: int, number: int) -> msgspec.Raw:

@@ -11,7 +11,7 @@ import uuid
 from modelyard.domain.inference import FunctionCall, Message, ToolCall
 from modelyard.errors import InvalidRequest
 from modelyard.gateway.adapters import gemini_wire as wire
-from modelyard.gateway.adapters.arguments import arguments_of, as_object
+from modelyard.gateway.adapters.arguments import arguments_of, as_object, as_text
 
 _MARK = "~"
 UNSIGNED = "skip_thought_signature_validator"
@@ -54,4 +54,4 @@ def _call_part(index: int, number: int, call: ToolCall) -> wire.Part:
 def native_call(part: wire.Part) -> ToolCall:
     """The tool call in ``part``."""
     assert part.function_call is not None
-    return ToolCall(call_id(part), FunctionCall(part.function_call.name, bytes(part.function_call.args).decode()))
+    return ToolCall(call_id(part), FunctionCall(part.function_call.name, as_text(part.function_call.args)))
