@@ -508,7 +508,7 @@ LATER = {"@type": INFO + "RetryInfo", "retryDelay": "34.07s"}
 
 ERRORS = [
     (400, fault(400, "INVALID_ARGUMENT", "Invalid value at 'contents'"), 422, "refused_by_vendor"),
-    (400, fault(400, "INVALID_ARGUMENT", "API key not valid. Please pass one.", BAD_KEY), 502, "credentials"),
+    (400, fault(400, "INVALID_ARGUMENT", "Something is wrong with it.", BAD_KEY), 502, "credentials"),
     (400, fault(400, "INVALID_ARGUMENT", "API key expired. Please renew the API key."), 502, "credentials"),
     (
         400,
