@@ -54,6 +54,8 @@ class ModelDraft:
     base_model_metadata: Mapping[str, Any] | None = None
     model_card: str | None = None
     training_data_card: str | None = None
+    fallbacks: tuple[str, ...] = ()
+    """Ids or names of deployments."""
 
     @classmethod
     def of(cls, model: Model) -> "ModelDraft":

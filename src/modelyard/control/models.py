@@ -7,6 +7,7 @@ from uuid import uuid4
 from modelyard.clock import Clock
 from modelyard.control.again import until_unmet
 from modelyard.control.drafts import ModelDraft
+from modelyard.control.fallbacks import resolved_fallbacks
 from modelyard.control.gone import wait_until_gone
 from modelyard.control.idempotency import Attempt, create_once
 from modelyard.control.rolling import Origin, Rolling, roll_model
@@ -93,7 +94,7 @@ class Models:
             model = await tx.models.get(model_id, scope.readable)
             refuse_built_in(model.account_id, "model")
             scope.require(Right.WRITE, model.account_id)
-            changed = await self._completed(tx, draft(model).onto(model))
+            changed = await self._completed(tx, draft(model).onto(model), model.fallbacks)
             if changed != model:
                 await tx.models.replace(changed)
             if is_vendors(model) != is_vendors(changed):
@@ -132,10 +133,13 @@ class Models:
         scope.require(Right.WRITE, model.account_id)
         return model
 
-    async def _completed(self, tx: Transaction, model: Model) -> Model:
-        """``model`` with its vendor filled in, once everything about it is found to fit."""
+    async def _completed(self, tx: Transaction, model: Model, before: tuple[str, ...] = ()) -> Model:
+        """``model`` with its vendor filled in, once everything about it is found to fit. ``before``: the fallbacks it
+        had, of which some may be gone."""
         model = _with_vendor(model)
         await _check_group(tx, model)
+        if model.fallbacks != before:
+            model = replace(model, fallbacks=await resolved_fallbacks(tx, model))
         if is_vendors(model):
             _check_vendors(model)
             return model

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -13,6 +13,7 @@ from modelyard.control.vendor_keys import VendorKeys
 from modelyard.control.vendor_routes import base_urls, vendor_route
 from modelyard.domain.cards import EngineCard
 from modelyard.domain.deployments import Deployment, Phase, Worker
+from modelyard.domain.fallbacks import in_order
 from modelyard.domain.lifecycle import is_hopeless, status_of
 from modelyard.domain.models import Model, ModelVendor
 from modelyard.domain.parameters import Value
@@ -140,6 +141,7 @@ def table_of(
     """The route of every deployment, and the model servers in front of them. ``addresses``: those of vendors that are
     not their own."""
     routes = []
+    own = {each.id: models[each.model_id].fallbacks for each in deployments if models[each.model_id].fallbacks}
     for deployment in deployments:
         model = models[deployment.model_id]
         if deployment.is_vendors:
@@ -148,6 +150,8 @@ def table_of(
         template = templates.get(model.model_template_id or "")
         if template is not None:
             routes.append(route_of(deployment, model, template, snapshots, cards, now))
+    if own:
+        routes = [replace(route, fallbacks=in_order(own, route.deployment_id)) for route in routes]
     return RouteTable(routes, servers)
 
 

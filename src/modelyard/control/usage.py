@@ -163,6 +163,7 @@ def _line(record: UsageRecord) -> dict[str, object]:
         "error_code": record.error_code,
         "model": record.model_name,
         "deployment": record.deployment_id,
+        "served_by": record.served_by or record.deployment_id,
         "account": record.account_id,
         "key": record.key_id,
         "prompt_tokens": record.prompt_tokens,

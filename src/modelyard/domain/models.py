@@ -47,6 +47,8 @@ class Model:
     """As the client sends it; ``modelDetails.token_context_window`` is the context window in tokens."""
     model_card: str | None = None
     training_data_card: str | None = None
+    fallbacks: tuple[str, ...] = ()
+    """Ids of deployments that answer, in this order, where those of this model cannot."""
 
     @property
     def is_built_in(self) -> bool:

@@ -59,6 +59,8 @@ class Route:
     """Its workers fail: without a ready one, calls are refused at once."""
     vendor: VendorTarget | None = None
     """Set where a vendor answers instead of workers."""
+    fallbacks: tuple[str, ...] = ()
+    """Ids of all deployments that may answer instead, in their order."""
     created_at: datetime = datetime.min.replace(tzinfo=UTC)
     model_account_id: str | None = None
     """Where the model is another account's than the deployment: a built-in model that somebody deployed."""

@@ -57,6 +57,8 @@ class UsageRecord:
     """The vendor's own name for its model."""
     cost_nano: int | None = None
     """Billionths of a dollar that the vendor takes; None where workers of our own answered, or nobody knows a price."""
+    served_by: str | None = None
+    """The deployment that answered, where it was not the one that was called but a fallback."""
 
     @property
     def is_unpriced(self) -> bool:

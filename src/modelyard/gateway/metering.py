@@ -34,6 +34,7 @@ class Call:
     """
 
     __slots__ = (
+        "_asked",
         "_clock",
         "_first_byte",
         "_settled",
@@ -57,6 +58,7 @@ class Call:
         "route",
         "sent",
         "trims",
+        "turned",
         "verb",
     )
 
@@ -71,7 +73,9 @@ class Call:
         self._settled = False
         self.caller = caller
         self.account_id = account_id
+        self._asked = route
         self.route = route
+        """Who answers: what was called, or one of its fallbacks."""
         self.verb = verb
         self.request_id = request_id
         self.request: NativeRequest | None = None
@@ -80,6 +84,8 @@ class Call:
         """Seconds that the caller is willing to wait for a worker; None: as long as the settings allow."""
         self.trims = True
         """Whether the oldest turns of a conversation may be dropped; otherwise what is too long is refused."""
+        self.turned = False
+        """Whether its fallbacks are being asked in their turn."""
         self.sent = False
         """Whether a worker has begun to work on it."""
         self.begun = False
@@ -103,6 +109,16 @@ class Call:
         self.begun = True
         if self._first_byte is None:
             self._first_byte = self._clock.monotonic() - self._started
+
+    def turn_to(self, route: Route) -> None:
+        """Somebody else is asked: what is known of the last one's answer is forgotten."""
+        if route is self.route:
+            return
+        self.route = route
+        self.sent = self.begun = False
+        self.prompt_tokens = self.response_tokens = self.counted_prompt = None
+        self.estimated_response = self.dropped_messages = self.cached_tokens = self.reasoning_tokens = 0
+        self.adjusted = ()
 
     def count(
         self,
@@ -151,9 +167,9 @@ class Call:
                 self.account_id,
                 self.caller.key_id,
                 self.caller.identity_id,
-                self.route.deployment_id,
-                self.route.model_id,
-                self.route.model_name,
+                self._asked.deployment_id,
+                self._asked.model_id,
+                self._asked.model_name,
                 self.verb,
                 outcome,
                 code,
@@ -166,6 +182,7 @@ class Call:
                 self.reasoning_tokens,
                 None if vendor is None else vendor.vendor.value,
                 None if vendor is None else vendor.model,
+                served_by=None if self.route.deployment_id == self._asked.deployment_id else self.route.deployment_id,
             )
         )
 

@@ -39,6 +39,7 @@ from modelyard.gateway.balancer import Balancer, Lease, gone
 from modelyard.gateway.batches import batches, joined
 from modelyard.gateway.chat_templates import TemplateProcess
 from modelyard.gateway.conversation import Adapters, begin
+from modelyard.gateway.falling_back import FallingBack, falls_back
 from modelyard.gateway.folding import as_chunks, fold_chat, fold_completion
 from modelyard.gateway.looking import SecondLook
 from modelyard.gateway.metering import Call
@@ -95,6 +96,7 @@ class Gateway:
         self._clock = clock
         self._settings = settings
         self._upstream = Upstream(settings, vendors.settings.ca_file)
+        self.falling_back = FallingBack(routes, waker)
         self._vendors = VendorCaller(self._upstream, clock, vendors)
         self._balancer = Balancer(routes, waker, clock, settings, places)
         self._templates = TemplateProcess()
@@ -163,6 +165,7 @@ class Gateway:
         account = paying_account(caller, route, selected)
         return Call(self._usage, self._clock, caller, account, route, verb, request_id)
 
+    @falls_back
     async def chat(self, call: Call, request: ChatRequest) -> ChatResult:
         adapter = self._adapter(call.route)
         call.request = request
@@ -172,6 +175,7 @@ class Gateway:
         call.count(result.prompt_tokens, result.response_tokens, result.cached_tokens, result.reasoning_tokens)
         return result
 
+    @falls_back
     async def complete(self, call: Call, request: CompletionRequest) -> CompletionResult:
         adapter = self._adapter(call.route)
         call.request = request
@@ -184,6 +188,11 @@ class Gateway:
     def stream(self, call: Call, request: TextRequest) -> AsyncGenerator[list[Chunk], None]:
         """The answer as it comes: lists of chunks, one for each read of the worker's connection. The last
         chunk carries finish_reason and counts. Close it early to stop the worker."""
+        if call.route.fallbacks:
+            return self.falling_back.stream(call, lambda: self._streamed(call, request))
+        return self._streamed(call, request)
+
+    def _streamed(self, call: Call, request: TextRequest) -> AsyncGenerator[list[Chunk], None]:
         adapter = self._adapter(call.route)
         call.request = request
         if isinstance(request, CompletionRequest) and len(request.prompts) > 1:
@@ -194,6 +203,7 @@ class Gateway:
             return self._all_at_once(call, msgspec.structs.replace(request, stream=None))
         return self._stream(call, request, adapter)
 
+    @falls_back
     async def embed(self, call: Call, request: EmbeddingRequest) -> EmbeddingResult:
         adapter = self._adapter(call.route)
         call.request = request
@@ -202,6 +212,7 @@ class Gateway:
         call.count(result.tokens_used, 0)
         return result
 
+    @falls_back
     async def rerank(self, call: Call, request: RerankingRequest) -> RerankingResult:
         adapter = self._adapter(call.route)
         call.request = request

@@ -87,6 +87,11 @@ class Deployments(leases.Leases):
         """Those of them that are there."""
         return await self._loaded(select(table).where(table.c.id.in_(deployment_ids)))
 
+    async def models_of(self, deployment_ids: Sequence[str]) -> set[str]:
+        """The ids of the models that these deployments are of."""
+        statement = select(table.c.model_id).where(table.c.id.in_(deployment_ids))
+        return {row.model_id for row in await self._session.execute(statement)}
+
     async def all_live(self) -> list[Deployment]:
         """Every deployment that nobody asked to delete."""
         return await self._loaded(select(table).where(table.c.deleted.is_(False)))

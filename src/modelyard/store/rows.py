@@ -91,6 +91,7 @@ def model_values(model: Model) -> Values:
         "model_type": model.model_type.value,
         "model_vendor": model.model_vendor and model.model_vendor.value,
         "model_creation_parameters": dict(model.model_creation_parameters),
+        "fallbacks": list(model.fallbacks),
         **{name: getattr(model, name) for name in _MODEL_FIELDS},
     }
 
@@ -100,6 +101,7 @@ def model(row: Row[Any]) -> Model:
     fields["model_type"] = ModelType(fields["model_type"])
     if fields["model_vendor"] is not None:
         fields["model_vendor"] = ModelVendor(fields["model_vendor"])
+    fields["fallbacks"] = tuple(fields["fallbacks"])
     return Model(**fields)
 
 

@@ -139,6 +139,7 @@ models = Table(
     Column("base_model_metadata", Json),
     Column("model_card", Prose),
     Column("training_data_card", Prose),
+    Column("fallbacks", Json, nullable=False, server_default="[]"),
     UniqueConstraint("account_id", "name"),
     Index("ix_models_page", "account_id", "created_at", "id"),
     Index("ix_models_page_of_type", "account_id", "model_type", "created_at", "id"),
@@ -269,6 +270,8 @@ usage = Table(
     Column("reasoning_tokens", BigInteger, nullable=False, server_default="0"),
     Column("vendor", Name),
     Column("cost_nano", BigInteger),
+    # the deployment that answered, where it was a fallback
+    Column("served_by", Name),
     Index("ix_usage_deployment", "deployment_id", "started_at", "account_id", "prompt_tokens", "response_tokens"),
     Index("ix_usage_model", "model_name", "started_at", "account_id", "prompt_tokens", "response_tokens"),
 )

@@ -54,6 +54,7 @@ def _row(record: UsageRecord) -> tuple[object, ...]:
         record.reasoning_tokens,
         record.vendor,
         record.cost_nano,
+        record.served_by,
     )
 
 

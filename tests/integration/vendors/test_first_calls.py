@@ -55,7 +55,7 @@ async def test_the_catalogs_models_come_and_go_with_credentials(start: Start, ve
     deleted = await house.http.delete(f"/v4/vendor-credentials/{credential['id']}")
     assert deleted.status_code == 200
     gone = await house.chat("gpt-4o")
-    assert (gone.status_code, gone.json()["code"]) == (404, "deployment_not_found")
+    assert gone.status_code == 404, gone.text
 
 
 async def test_built_in_models_do_not_change(start: Start, vendor: FakeVendor) -> None:

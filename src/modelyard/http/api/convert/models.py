@@ -24,6 +24,7 @@ def draft(body: wire.ModelCreate) -> ModelDraft:
         name=body.name,
         model_type=body.model_type,
         model_creation_parameters=body.model_creation_parameters or {},
+        fallbacks=tuple(body.fallbacks or ()),
         base_model_metadata=_metadata(body.base_model_metadata),
         **{name: getattr(body, name) for name in (*_TEXTS, *_REFERENCES)},
     )
@@ -37,6 +38,8 @@ def changed(model: Model, body: wire.ModelChange) -> ModelDraft:
     }
     if "model_creation_parameters" in sent:
         new["model_creation_parameters"] = body.model_creation_parameters or {}
+    if "fallbacks" in sent:
+        new["fallbacks"] = tuple(body.fallbacks or ())
     if "base_model_metadata" in sent:
         new["base_model_metadata"] = _metadata(body.base_model_metadata)
     return replace(ModelDraft.of(model), **new)
@@ -70,6 +73,7 @@ def answer(
         name=model.name,
         model_type=model.model_type,
         model_creation_parameters=dict(model.model_creation_parameters),
+        fallbacks=list(model.fallbacks),
         base_model_metadata=None if model.base_model_metadata is None else dict(model.base_model_metadata),
         deployment_count=deployment_count,
         request_schema=request_schema(model.model_type),

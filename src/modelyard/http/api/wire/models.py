@@ -19,6 +19,7 @@ from modelyard.http.api.wire.common import (
 from modelyard.http.api.wire.deployments import DeploymentAnswer
 from modelyard.http.api.wire.groups import ModelGroupAnswer
 
+Fallbacks = Annotated[list[Name], Field(max_length=100)]
 Amount = Annotated[int, Field(ge=0, le=MAX_INT)]
 
 
@@ -52,6 +53,8 @@ class ModelCreate(Body):
     base_model_metadata: BaseModelMetadata | None = None
     model_card: Text | None = None
     training_data_card: Text | None = None
+    fallbacks: Fallbacks | None = None
+    """Our own: ids or names of deployments that answer, in this order, where this model's cannot."""
 
 
 class ModelChange(Body):
@@ -70,6 +73,8 @@ class ModelChange(Body):
     base_model_metadata: BaseModelMetadata | None = None
     model_card: Text | None = None
     training_data_card: Text | None = None
+    fallbacks: Fallbacks | None = None
+    """Our own: as a whole; null or an empty list: none any more."""
 
 
 class ViewQuery(Body):
@@ -98,6 +103,8 @@ class ModelAnswer(Owned):
     base_model_metadata: dict[str, Any] | None
     model_card: str | None
     training_data_card: str | None
+    fallbacks: list[str]
+    """Our own: ids of the deployments that answer, in this order, where this model's cannot."""
     deployment_count: int
     request_schema: dict[str, Any]
     response_schema: dict[str, Any]
