@@ -351,6 +351,7 @@ class Gateway:
             wire = prepare(lease.endpoint, call.route)
             if not isinstance(wire, WireRequest):
                 wire = await wire
+            call.adjusted = wire.adjusted
             call.sent = True
             answer = await self._upstream.send(lease.endpoint.address, wire)
         except Lost as lost:

@@ -66,6 +66,14 @@ async def test_a_chat_whole_and_streamed(house: House, address: str) -> None:
     assert [(record.prompt_tokens, record.estimated) for record in house.usage.records] == [(3, False), (3, False)]
 
 
+async def test_what_was_changed_for_the_worker_is_told(house: House, address: str) -> None:
+    show(house, address, ModelType.CHAT_COMPLETION)
+    assert "x-parameters-adjusted" not in (await house.chat(prompt="one", top_p=0.5)).headers
+    for stream in (False, True):
+        answer = await house.chat(prompt="one", top_p=1.0, stream=stream)
+        assert answer.headers["x-parameters-adjusted"] == "top_p: 1 is out of range here, 0.99 was sent"
+
+
 async def test_a_bare_prompt_becomes_a_users_message(house: House, address: str) -> None:
     show(house, address, ModelType.CHAT_COMPLETION)
     response = await house.client.post("/v4/models/chat/completions", json={"prompt": "say this"})
