@@ -36,7 +36,7 @@ class Endpoint(ABC):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = Response(scope, send)
-        watch = Watch(receive)
+        watch = Watch(receive, response)
         try:
             await self._serve(scope, receive, response, watch)
         except ClientGone:

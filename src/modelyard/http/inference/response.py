@@ -22,6 +22,10 @@ WATCH_AFTER_SECONDS = 0.05
 BODY_SECONDS = 60.0
 """How long a body may take to arrive."""
 
+STALL_SECONDS = 60.0
+"""A client that reads nothing for so long, and at most twice that, while pieces wait for it counts as gone: its call
+holds a place on a worker."""
+
 _JSON = (b"content-type", b"application/json")
 
 
@@ -29,13 +33,17 @@ class Response:
     """One response. The request id goes into errors; `modelyard.http.request_id` puts it on the headers, and
     where that is not in use this does."""
 
-    __slots__ = ("_own_id", "_path", "_send", "_sse", "request_id", "started")
+    __slots__ = ("_own_id", "_path", "_send", "_sse", "passed", "request_id", "started", "waiting")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._send = send
         self._path = scope["path"]
         self._sse = False
         self.started = False
+        self.passed = 0
+        """Pieces that the server has taken."""
+        self.waiting = False
+        """Whether one waits to be taken, because the client does not read."""
         self.request_id = request_id_of(scope)
         self._own_id: RawHeaders = ()
         if not self.request_id:
@@ -54,10 +62,10 @@ class Response:
 
     async def piece(self, data: bytes) -> None:
         """Send a piece; waits while the client reads too slowly."""
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        await self._pass({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, data: bytes = b"") -> None:
-        await self._send({"type": "http.response.body", "body": data})
+        await self._pass({"type": "http.response.body", "body": data})
 
     async def fail(self, error: ModelyardError) -> None:
         """Answer with ``error``; within an event stream as its last event. Within any other body nothing can be
@@ -68,6 +76,12 @@ class Response:
             await self.json(voice.encoded(error, self.request_id), headers, voice.status_of(error))
         elif self._sse:
             await self.end(voice.event(error, self.request_id))
+
+    async def _pass(self, message: dict[str, Any]) -> None:
+        self.waiting = True
+        await self._send(message)
+        self.waiting = False
+        self.passed += 1
 
     async def _start(self, status: int, headers: RawHeaders) -> None:
         self.started = True
@@ -80,14 +94,28 @@ class Response:
 
 
 class Watch:
-    """Looks after a call's client while the call's task runs inside: when the client sends its body too slowly
-    or goes away, the task is cancelled, and leaves with `MalformedRequest` or `ClientGone`."""
+    """Looks after a call's client while the call's task runs inside: when the client sends its body too slowly, goes
+    away, or stops reading ``response``, the task is cancelled, and leaves with `MalformedRequest` or `ClientGone`."""
 
-    __slots__ = ("_body_seconds", "_late", "_owner", "_read", "_receive", "_timer", "_watching", "gone", "slow")
+    __slots__ = (
+        "_body_seconds",
+        "_late",
+        "_owner",
+        "_passed",
+        "_read",
+        "_receive",
+        "_response",
+        "_timer",
+        "_watching",
+        "gone",
+        "slow",
+    )
 
-    def __init__(self, receive: Receive, body_seconds: float = BODY_SECONDS) -> None:
+    def __init__(self, receive: Receive, response: Response, body_seconds: float = BODY_SECONDS) -> None:
         self._receive = receive
+        self._response = response
         self._body_seconds = body_seconds
+        self._passed = -1
         self._read = False
         self._late = False
         self._watching: asyncio.Task[None] | None = None
@@ -131,6 +159,15 @@ class Watch:
 
     def _start(self) -> None:
         self._watching = self._owner.get_loop().create_task(self._watch())
+        self._look_again()
+
+    def _look_again(self) -> None:
+        passed = self._response.passed
+        if self._response.waiting and passed == self._passed:
+            self._leave()
+            return
+        self._passed = passed if self._response.waiting else -1
+        self._timer = self._owner.get_loop().call_later(STALL_SECONDS, self._look_again)
 
     def _give_up(self) -> None:
         self.slow = True
@@ -139,5 +176,8 @@ class Watch:
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self._leave()
+
+    def _leave(self) -> None:
         self.gone = True
         self._owner.cancel()

@@ -1,6 +1,5 @@
 """What each verb does with its body: decode, ask the gateway, write the answer."""
 
-import contextlib
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -19,10 +18,10 @@ from modelyard.gateway.metering import Call
 from modelyard.gateway.service import Gateway
 from modelyard.http.inference import bodies
 from modelyard.http.inference.answers import ChunkWriter, answer, native_events
+from modelyard.http.inference.passing import pass_on
 from modelyard.http.inference.reading import decode
 from modelyard.http.inference.response import Response
 from modelyard.http.inference.sending import history_headers, stream, whole
-from modelyard.http.inference.told import told
 
 _encode = msgspec.json.Encoder().encode
 _chat_body = msgspec.json.Decoder(bodies.ChatBody)
@@ -120,16 +119,7 @@ class Verbs:
         decode(_any_value, body, nul=True)
         looked_at = decode(_any_body, body, nul=True) if body.lstrip()[:1] == b"{" else bodies.AnyBody()
         bodies.check_bindings(call.route, looked_at.model_request_parameters)
-        forwarded = await self._gateway.forward(call, body, stream=bool(looked_at.stream))
-        with contextlib.closing(forwarded):
-            sse = forwarded.content_type.startswith("text/event-stream")
-            kind = ((b"content-type", forwarded.content_type.encode("latin-1")),)
-            await response.begin((*(() if sse else kind), *told(call)), sse=sse)
-            async with contextlib.aclosing(forwarded.pieces()) as pieces:
-                async for piece in pieces:
-                    await response.piece(piece)
-            call.settle()
-            await response.end()
+        await pass_on(call, await self._gateway.forward(call, body, stream=bool(looked_at.stream)), response)
 
     async def _stream(self, call: Call, request: TextRequest, response: Response, write: Write) -> None:
         await stream(call, self._gateway.stream(call, request), response, write, self._heartbeat_seconds)
