@@ -32,6 +32,11 @@ _PLACES = {
     "region": "The AWS region that is called",
 }
 
+_OWN: Mapping[ModelVendor, Mapping[str, str]] = {
+    ModelVendor.BEDROCK: {"base_model": "The id of the model behind an ARN that does not tell it"},
+}
+"""What only one vendor's models are made with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Price:
@@ -91,7 +96,8 @@ def is_vendors(model: Model) -> bool:
 
 def schema_for(vendor: ModelVendor) -> ParameterSchema:
     """``model_creation_parameters`` of a vendor's model."""
-    places = tuple(Parameter(name, ParameterType.STR, _PLACES[name], False) for name in PARAMETERS[vendor])
+    words = {name: _PLACES[name] for name in PARAMETERS[vendor]} | dict(_OWN.get(vendor, {}))
+    places = tuple(Parameter(name, ParameterType.STR, text, False) for name, text in words.items())
     return ParameterSchema((*(Parameter(*each) for each in _PARAMETERS), *places))
 
 
@@ -110,7 +116,7 @@ def check_vendor_model(
 def _check_known(
     vendor: ModelVendor, values: Mapping[str, object], *loc: str | int, partial: bool
 ) -> Iterator[FieldError]:
-    for name in ("model", "credential", *PARAMETERS[vendor]):
+    for name in ("model", "credential", *PARAMETERS[vendor], *_OWN.get(vendor, ())):
         if values.get(name) == "":
             yield FieldError((*loc, name), "must not be empty")
     for name in ("context_window", "max_output_tokens"):
@@ -129,7 +135,7 @@ def target_of(vendor: ModelVendor, values: Mapping[str, Value], base_url: str | 
         model=str(values.get("model", "")),
         base_url=str(own or base_url or BASE_URLS.get(vendor, "")).rstrip("/"),
         max_output_tokens=limit if isinstance(limit, int) else None,
-        parameters={name: values[name] for name in PARAMETERS[vendor] if name in values},
+        parameters={name: values[name] for name in (*PARAMETERS[vendor], *_OWN.get(vendor, ())) if name in values},
         own_address=own is not None,
         credential=None if credential is None else str(credential),
         reasoning=values.get("reasoning") is True,

@@ -263,6 +263,27 @@ def test_calls_and_their_results_go_back_in_turns() -> None:
     assert thinking.adjusted[0].startswith("reasoning_effort: ")
 
 
+def test_ids_of_other_vendors_calls_become_ones_that_bedrock_takes() -> None:
+    call = ToolCall("call~with/" + "x" * 100, FunctionCall("f", "{}"))
+    messages = [ASK[1], Message("assistant", "", [call]), Message("tool", "done", tool_call_id=call.id)]
+    _, asked, answered = sent(converse(messages=messages))["messages"]
+    [use], [result] = asked["content"], answered["content"]
+    assert use["toolUse"]["toolUseId"] == result["toolResult"]["toolUseId"]
+
+
+def test_an_arn_that_tells_no_family_may_be_told_one() -> None:
+    arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6"
+    with pytest.raises(InvalidRequest, match="top_k"):
+        converse(arn, top_k=5.0)
+    told = VendorTarget(ModelVendor.BEDROCK, arn, "https://x", parameters={"base_model": "amazon.nova-lite-v1:0"})
+    wire = BEDROCK.encode_chat(ChatRequest(messages=ASK, top_k=5.0), make_route(vendor=told))
+    assert sent(wire)["additionalModelRequestFields"] == {"inferenceConfig": {"topK": 5}}
+    titan = VendorTarget(
+        ModelVendor.BEDROCK, arn, "https://x", parameters={"base_model": "amazon.titan-embed-text-v2:0"}
+    )
+    assert sent(BEDROCK.encode_embedding(EmbeddingRequest(["a"]), make_route(vendor=titan))) == {"inputText": "a"}
+
+
 @pytest.mark.parametrize("arguments", ["{", "[]", '"x"', "nul"])
 def test_arguments_that_are_no_object_are_refused(arguments: str) -> None:
     messages = [ASK[1], Message("assistant", "", [ToolCall("id1", FunctionCall("f", arguments))])]

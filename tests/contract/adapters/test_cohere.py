@@ -189,6 +189,18 @@ def test_images_go_as_urls() -> None:
     ]
 
 
+@pytest.mark.parametrize("url", ["gs://mine/a.png", "file:///etc/passwd", "data:image/png,AAAA"])
+def test_images_that_are_not_public_are_refused(url: str) -> None:
+    with pytest.raises(InvalidRequest, match="image_url"):
+        chat(messages=[Message("user", [Part(image_url=ImageUrl(url))])])
+
+
+def test_workers_fetch_nothing_from_within_our_network() -> None:
+    request = ChatRequest(messages=[Message("user", [Part(image_url=ImageUrl("http://169.254.169.254/latest"))])])
+    with pytest.raises(InvalidRequest, match="inline"):
+        WORKER.encode_chat(request, make_route())
+
+
 def test_response_formats() -> None:
     assert sent(chat(response_format=ResponseFormat("json_object")))["response_format"] == {"type": "json_object"}
     named = ResponseFormat("json_schema", JsonSchema("city", SCHEMA, "A city", True))

@@ -110,10 +110,11 @@ async def test_a_bedrock_api_key_needs_no_signature(start: Start, bedrock: FakeB
 async def test_an_arn_is_signed_as_it_is_sent(start: Start, bedrock: FakeBedrock) -> None:
     house = await house_of(start, bedrock)
     arn = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/a1b2c3d4e5f6"
-    await house.model("profiled", "BEDROCK", model=arn)
-    answer = await house.chat("profiled")
+    await house.model("profiled", "BEDROCK", model=arn, base_model="amazon.nova-lite-v1:0")
+    answer = await house.chat("profiled", top_k=5)
     assert answer.status_code == 200, answer.text
     assert bedrock.asked[0].path == f"/model/{arn}/converse"
+    assert bedrock.asked[0].body["additionalModelRequestFields"] == {"inferenceConfig": {"topK": 5}}
 
 
 async def test_titan_is_asked_for_one_text_at_a_time(start: Start, bedrock: FakeBedrock) -> None:

@@ -5,6 +5,8 @@ user, and what systems say goes first. What Converse itself lacks goes to ``addi
 model's family has a place for it (`bedrock_models`), and so do a model's own request parameters.
 """
 
+import hashlib
+import re
 from typing import Any
 
 import msgspec
@@ -14,7 +16,8 @@ from modelyard.domain.vendors import VendorTarget
 from modelyard.errors import InvalidRequest
 from modelyard.gateway.adapters import bedrock_wire as wire
 from modelyard.gateway.adapters.adjusting import clamped, refuse, whole_top_k
-from modelyard.gateway.adapters.bedrock_models import BedrockProfile, Reasoning, profile_of
+from modelyard.gateway.adapters.arguments import arguments_of
+from modelyard.gateway.adapters.bedrock_models import BedrockProfile, Reasoning, base_of, profile_of
 from modelyard.gateway.adapters.images import inline_image
 from modelyard.gateway.adapters.wire import bindings_of, unsupported, wants_logprobs
 
@@ -31,15 +34,16 @@ _LACKS = {
 _FAMILIES_ONLY = ("top_k", "frequency_penalty", "presence_penalty", "seed")
 """What only some models take."""
 
+_IDS = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
 _encode = msgspec.json.Encoder().encode
-_arguments = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def chat_body(request: ChatRequest, target: VendorTarget, notes: list[str]) -> bytes:
     """The body; ``notes`` gets what had to be changed. Raises `InvalidRequest` naming what the model lacks."""
     wants_logprobs(request)
     refuse(request, _LACKS)
-    profile = profile_of(target.model)
+    profile = profile_of(base_of(target))
     system, turns = _conversation(request.messages, notes)
     body = wire.Body(
         messages=turns,
@@ -146,7 +150,9 @@ def _conversation(messages: list[Message], notes: list[str]) -> tuple[list[Any],
 def _blocks(index: int, message: Message, notes: list[str]) -> list[Any]:
     content = message.content
     if message.tool_call_id is not None:
-        return [{"toolResult": {"toolUseId": message.tool_call_id, "content": [{"text": content}] if content else []}}]
+        return [
+            {"toolResult": {"toolUseId": _id(message.tool_call_id), "content": [{"text": content}] if content else []}}
+        ]
     if not isinstance(content, str):
         return [_part(index, place, part, notes) for place, part in enumerate(content)]
     calls = [_tool_use(index, number, call) for number, call in enumerate(message.tool_calls or ())]
@@ -171,14 +177,14 @@ def _part(index: int, place: int, part: Part, notes: list[str]) -> dict[str, Any
 
 
 def _tool_use(index: int, number: int, call: ToolCall) -> dict[str, Any]:
-    arguments = call.function.arguments or "{}"
-    try:
-        _arguments.decode(arguments)
-    except msgspec.DecodeError as error:
-        place = ("body", "messages", index, "tool_calls", number, "function", "arguments")
-        raise InvalidRequest.at(*place, msg=f"must be a JSON object: {error}") from error
-    used = {"toolUseId": call.id, "name": call.function.name, "input": msgspec.Raw(arguments.encode())}
+    used = {"toolUseId": _id(call.id), "name": call.function.name, "input": arguments_of(call, index, number)}
     return {"toolUse": used}
+
+
+def _id(id: str) -> str:
+    """``id`` in the letters that Bedrock takes, the same for a call and its result. Calls that another vendor's model
+    made may have others in it."""
+    return id if _IDS.fullmatch(id) else f"tooluse_{hashlib.sha256(id.encode()).hexdigest()[:32]}"
 
 
 def _tool_config(request: ChatRequest, notes: list[str]) -> wire.ToolConfig | None:

@@ -11,7 +11,7 @@ import msgspec
 from modelyard.domain.inference import EmbeddingRequest, RerankingRequest
 from modelyard.domain.vendors import VendorTarget
 from modelyard.errors import InvalidRequest
-from modelyard.gateway.adapters.bedrock_models import plain_id
+from modelyard.gateway.adapters.bedrock_models import base_of, plain_id
 from modelyard.gateway.adapters.wire import bindings_of, unsupported
 
 TITAN = "amazon.titan-embed-text"
@@ -24,11 +24,11 @@ _encode = msgspec.json.Encoder().encode
 
 def most_texts(target: VendorTarget) -> int:
     """Of one request: Titan embeds one text at a time."""
-    return 1 if plain_id(target.model).startswith(TITAN) else COHERE_TEXTS
+    return 1 if plain_id(base_of(target)).startswith(TITAN) else COHERE_TEXTS
 
 
 def embedding_body(request: EmbeddingRequest, target: VendorTarget, notes: list[str]) -> bytes:
-    name = plain_id(target.model)
+    name = plain_id(base_of(target))
     bindings = bindings_of(request)
     if name.startswith(TITAN):
         return _with(bindings, {"inputText": request.texts[0]}, "embeddingTypes")
@@ -48,7 +48,7 @@ def embedding_body(request: EmbeddingRequest, target: VendorTarget, notes: list[
 def reranking_body(request: RerankingRequest, target: VendorTarget) -> bytes:
     if request.instruction is not None:
         raise unsupported("instruction", "rerankers on Bedrock have no place for an instruction; put it in the query")
-    name = plain_id(target.model)
+    name = plain_id(base_of(target))
     for start, further in _RERANKERS.items():
         if name.startswith(start):
             body = {"query": request.query, "documents": request.chunks, "top_n": len(request.chunks), **further}

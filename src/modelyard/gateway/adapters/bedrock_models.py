@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import lru_cache
 
+from modelyard.domain.vendors import VendorTarget
+
 Place = tuple[str, ...]
 """A path within ``additionalModelRequestFields``."""
 
@@ -70,6 +72,11 @@ def plain_id(model: str) -> str:
     name = model.rsplit("/", 1)[-1]
     geography, _, rest = name.partition(".")
     return rest if geography in GEOGRAPHIES else name
+
+
+def base_of(target: VendorTarget) -> str:
+    """The id that tells the family: the model's own, or the one that it is made from, where its own is but a name."""
+    return str(target.parameters.get("base_model") or target.model)
 
 
 @lru_cache(maxsize=1024)

@@ -20,7 +20,7 @@ from modelyard.domain.inference import (
 from modelyard.domain.routes import Route
 from modelyard.gateway.adapters import cohere_wire as wire
 from modelyard.gateway.adapters.adjusting import clamped, refuse, whole_top_k
-from modelyard.gateway.adapters.images import data_url
+from modelyard.gateway.adapters.images import data_url, inline_image, remote_image
 from modelyard.gateway.adapters.wire import unsupported, wants_logprobs
 
 RESERVED = frozenset(wire.ChatBody.__struct_fields__) | {"documents"}
@@ -40,7 +40,7 @@ def chat_body(request: ChatRequest, route: Route, model: str, notes: list[str]) 
     if request.seed is not None and request.seed < 0:
         raise unsupported("seed", "must not be negative for this model")
     body = wire.ChatBody(
-        model=model, messages=[_message(item) for item in request.messages], stream=bool(request.stream)
+        model=model, messages=[_message(item, route) for item in request.messages], stream=bool(request.stream)
     )
     _sample(body, request, route, notes)
     body.logprobs = logprobs or None
@@ -65,11 +65,11 @@ def _sample(body: wire.ChatBody, request: ChatRequest, route: Route, notes: list
     body.presence_penalty = clamped("presence_penalty", request.presence_penalty, *wire.PENALTY_RANGE, notes)
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: Message, route: Route) -> dict[str, Any]:
     sent: dict[str, Any] = {"role": message.role}
     content = message.content
     if not isinstance(content, str):
-        sent["content"] = [_part(part) for part in content]
+        sent["content"] = [_part(part, route) for part in content]
     elif content or not message.tool_calls:
         sent["content"] = content
     if message.tool_calls:
@@ -79,14 +79,18 @@ def _message(message: Message) -> dict[str, Any]:
     return sent
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: Part, route: Route) -> dict[str, Any]:
     if part.text is not None:
         return {"type": "text", "text": part.text}
-    if part.image_url is not None:
-        url, detail = part.image_url.url, part.image_url.detail
+    inline = inline_image(part)
+    if inline is not None:
+        url, detail = data_url(inline), inline.detail
+    elif route.vendor is None:
+        # It would fetch from within our own network what callers only name.
+        raise unsupported("messages", "this model's worker fetches no images; send them inline")
     else:
-        assert part.image_data is not None
-        url, detail = data_url(part.image_data), part.image_data.detail
+        assert part.image_url is not None
+        url, detail = remote_image(part), part.image_url.detail
     image = {"url": url} if detail is None else {"url": url, "detail": detail}
     return {"type": "image_url", "image_url": image}
 
