@@ -185,7 +185,7 @@ async def _calling_side(
     async with contextlib.AsyncExitStack() as stack:
         usage = await stack.enter_async_context(_usage(ground))
         keys = Keys(store, clock, settings.security.key_cache_seconds)
-        vendors = VendorAccess(ground.vendor_keys, settings.vendors)
+        vendors = VendorAccess(ground.vendor_keys, settings.vendors, settings.security.fetch_images)
         gateway = Gateway(ground.routes, usage, waker, clock, settings.gateway, places, vendors)
         if seam is not None:
             seam.gateway = gateway

@@ -41,6 +41,7 @@ from modelyard.gateway.chat_templates import TemplateProcess
 from modelyard.gateway.conversation import Adapters, begin
 from modelyard.gateway.falling_back import FallingBack, falls_back
 from modelyard.gateway.folding import as_chunks, fold_chat, fold_completion
+from modelyard.gateway.images import Images
 from modelyard.gateway.looking import SecondLook
 from modelyard.gateway.metering import Call
 from modelyard.gateway.places import Places
@@ -98,6 +99,7 @@ class Gateway:
         self._upstream = Upstream(settings, vendors.settings.ca_file)
         self.falling_back = FallingBack(routes, waker)
         self._vendors = VendorCaller(self._upstream, clock, vendors)
+        self._images = Images(self._upstream, allowed=vendors.fetch_images)
         self._balancer = Balancer(routes, waker, clock, settings, places)
         self._templates = TemplateProcess()
         self._rouge = Rouge()
@@ -238,6 +240,7 @@ class Gateway:
         return self._adapters[route.protocol] if route.vendor is None else adapter_for(route.vendor.vendor)
 
     async def _open_text(self, call: Call, request: TextRequest, adapter: Adapters) -> tuple[Lease, Answer]:
+        request = await self._images.inlined(call.route, request)
         text = begin(self._counter, call, request, adapter)
         try:
             return await self._open(call, text.prepare, adapter)

@@ -56,6 +56,8 @@ class VendorAccess:
 
     credentials: VendorCredentials
     settings: VendorsSettings
+    fetch_images: bool = False
+    """Whether images that callers name are fetched for vendors that fetch none."""
 
 
 NO_VENDORS = VendorAccess(_NoCredentials(), VendorsSettings())

@@ -32,3 +32,11 @@ def adapter_for(vendor: ModelVendor) -> Adapter:
         msg = f"models of the vendor {vendor} cannot be called in this version"
         raise InvalidRequest.at("path", "id", msg=msg, code="vendor_not_callable")
     return adapter
+
+
+_FETCH_NONE = frozenset({ModelVendor.BEDROCK})
+
+
+def fetches_images(vendor: ModelVendor) -> bool:
+    """Whether ``vendor`` takes an image's address, and fetches it itself."""
+    return vendor not in _FETCH_NONE

@@ -1,0 +1,143 @@
+"""Images that stand elsewhere, for vendors that fetch none themselves: fetched by us where the settings allow it, from
+public addresses only, within bounds of size, time and number; never otherwise.
+
+What an image is, its own first bytes say, and not the server that sends it.
+"""
+
+import base64
+from collections.abc import Iterator
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from modelyard.domain.inference import ChatRequest, ImageData, Message, Part, TextRequest
+from modelyard.domain.routes import Route
+from modelyard.errors import InvalidRequest, ModelyardError
+from modelyard.gateway.adapters.images import inline_image
+from modelyard.gateway.adapters.wire import WireRequest
+from modelyard.gateway.addresses import PrivateAddress
+from modelyard.gateway.together import together
+from modelyard.gateway.upstream import Answer, Lost, Patience, Upstream, Way
+from modelyard.gateway.vendors.formats import fetches_images
+
+MOST_BYTES = 20 * 1024 * 1024
+MOST_IMAGES = 20
+MOST_REDIRECTS = 3
+SECONDS = 10.0
+
+_PATIENCE = Patience(SECONDS, SECONDS, "The image's server", Way.GUARDED)
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MAGIC = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
+_FIELD = ("body", "messages", "content", "image_url")
+
+
+class Images:
+    def __init__(self, upstream: Upstream, *, allowed: bool) -> None:
+        self._upstream = upstream
+        self._allowed = allowed
+
+    async def inlined(self, route: Route, request: TextRequest) -> TextRequest:
+        """``request`` with every image in it, where the vendor of ``route`` fetches none. Raises `InvalidRequest` for
+        those that are not, or may not be, fetched."""
+        if route.vendor is None or not isinstance(request, ChatRequest) or fetches_images(route.vendor.vendor):
+            return request
+        urls = list(dict.fromkeys(_elsewhere(request)))
+        if not urls:
+            return request
+        if not self._allowed:
+            raise _refused(
+                f"{route.vendor.vendor} fetches no images, and neither does this server "
+                "(MODELYARD_SECURITY__FETCH_IMAGES); send it inline, as image_data or as a data URL"
+            )
+        if len(urls) > MOST_IMAGES:
+            raise _refused(f"there are {len(urls)} images to be fetched; at most {MOST_IMAGES} are")
+        images = dict(zip(urls, await together(self._fetched, urls), strict=True))
+        return msgspec.structs.replace(request, messages=[_with(message, images) for message in request.messages])
+
+    async def _fetched(self, url: str) -> ImageData:
+        try:
+            data = await self._body(url)
+        except Lost as lost:
+            private = isinstance(lost.__cause__, PrivateAddress)
+            why = "it is in a private network" if private else "its server cannot be reached"
+            raise _refused(f"the image at {_shown(url)} was not fetched: {why}") from lost
+        except InvalidRequest:
+            raise
+        except ModelyardError as error:
+            raise _refused(f"the image at {_shown(url)} was not fetched: {error}") from error
+        media_type = _type_of(data)
+        if media_type is None:
+            raise _refused(f"what is at {_shown(url)} is no PNG, JPEG, GIF or WebP image")
+        return ImageData(base64.b64encode(data).decode("ascii"), media_type)
+
+    async def _body(self, url: str) -> bytes:
+        for _ in range(MOST_REDIRECTS + 1):
+            answer = await self._asked(url)
+            if answer.status not in _REDIRECTS:
+                return await _read(answer, url)
+            onwards = answer.header("location")
+            answer.close()
+            if not onwards:
+                break
+            url = urljoin(url, onwards)
+        raise _refused(f"the image at {_shown(url)} is not there, but always elsewhere")
+
+    async def _asked(self, url: str) -> Answer:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+            raise _refused("an image's address is one of http or https, without a password")
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        wire = WireRequest(path, b"", method="GET", headers=(("accept-encoding", "identity"),))
+        return await self._upstream.send(f"{parts.scheme}://{parts.netloc}", wire, _PATIENCE)
+
+
+async def _read(answer: Answer, url: str) -> bytes:
+    if answer.status != 200:
+        answer.close()
+        raise _refused(f"the image at {_shown(url)} was not fetched: its server answers with status {answer.status}")
+    pieces, size = [], 0
+    try:
+        while piece := await answer.read_some():
+            size += len(piece)
+            if size > MOST_BYTES:
+                raise _refused(f"the image at {_shown(url)} has more than {MOST_BYTES // 1024**2} MiB")
+            pieces.append(piece)
+    finally:
+        answer.close()
+    return b"".join(pieces)
+
+
+def _elsewhere(request: ChatRequest) -> Iterator[str]:
+    for message in request.messages:
+        for part in message.content if not isinstance(message.content, str) else ():
+            if part.image_url is not None and inline_image(part) is None:
+                yield part.image_url.url
+
+
+def _with(message: Message, images: dict[str, ImageData]) -> Message:
+    if isinstance(message.content, str):
+        return message
+    return msgspec.structs.replace(message, content=[_inline(part, images) for part in message.content])
+
+
+def _inline(part: Part, images: dict[str, ImageData]) -> Part:
+    if part.image_url is None or part.image_url.url not in images:
+        return part
+    image = msgspec.structs.replace(images[part.image_url.url], detail=part.image_url.detail)
+    return Part(image_data=image)
+
+
+def _type_of(data: bytes) -> str | None:
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for start, kind in _MAGIC if data.startswith(start)), None)
+
+
+def _shown(url: str) -> str:
+    """Without what may be a secret in it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}{parts.path}"[:200]
+
+
+def _refused(msg: str) -> InvalidRequest:
+    return InvalidRequest.at(*_FIELD, msg=msg, code="image_not_fetched")
