@@ -136,6 +136,9 @@ class RouteTable:
     def server(self, server_id: str) -> "ServerRoute | None":
         return self._servers.get(server_id)
 
+    def servers(self) -> Iterator["ServerRoute"]:
+        return iter(self._servers.values())
+
     def server_named(self, account: str, name: str) -> "ServerRoute | None":
         """The account's model server with that alias, else with that name."""
         return self._by_server.get((account, name))

@@ -102,6 +102,21 @@ def callable_by(table: RouteTable, caller: Caller, *, selected: str | None = Non
     ]
 
 
+def servers_callable_by(table: RouteTable, caller: Caller, *, selected: str | None = None) -> dict[str, Route]:
+    """The model servers that the caller may call, by what means them (an alias where there is one, the id where a name
+    means several), each with one of the routes behind it."""
+    found: dict[str, Route] = {}
+    for server in table.servers():
+        route = server.choose(0)
+        allowed = _visible(server.account_id, caller, selected) and caller.can(Right.CALL, server.account_id)
+        if route is None or not allowed:
+            continue
+        name = server.alias or server.name
+        named = _servers(table, caller, name, selected)
+        found[name if named == [server] else server.server_id] = route
+    return found
+
+
 def readable(caller: Caller, selected: str | None) -> tuple[str, ...]:
     """The accounts in which a caller may mean something by a name."""
     return (*_own(caller, selected), PLATFORM_ACCOUNT_ID)

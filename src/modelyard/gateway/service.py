@@ -27,10 +27,10 @@ from modelyard.domain.inference import (
     TextRequest,
 )
 from modelyard.domain.load import GatewayLoad
-from modelyard.domain.routes import Route, RouteTable
+from modelyard.domain.routes import Route
 from modelyard.domain.templates import EndpointProtocol
 from modelyard.domain.usage import Verb
-from modelyard.errors import InvalidRequest, NotFound, UpstreamError
+from modelyard.errors import InvalidRequest, UpstreamError
 from modelyard.gateway.adapters.cohere import CohereAdapter
 from modelyard.gateway.adapters.openai import OpenAIAdapter
 from modelyard.gateway.adapters.sgp import SgpAdapter
@@ -40,13 +40,13 @@ from modelyard.gateway.batches import batches, joined
 from modelyard.gateway.chat_templates import TemplateProcess
 from modelyard.gateway.conversation import Adapters, begin
 from modelyard.gateway.falling_back import FallingBack, falls_back
+from modelyard.gateway.finding import Finding
 from modelyard.gateway.folding import as_chunks, fold_chat, fold_completion
 from modelyard.gateway.images import Images
-from modelyard.gateway.looking import SecondLook
 from modelyard.gateway.metering import Call
 from modelyard.gateway.places import Places
 from modelyard.gateway.ports import RouteSource, UsageSink, Waker
-from modelyard.gateway.resolving import callable_by, not_deployed, paying_account, readable, resolve, resolve_server
+from modelyard.gateway.resolving import paying_account
 from modelyard.gateway.rouge import Rouge, Task
 from modelyard.gateway.together import together
 from modelyard.gateway.tokens import TokenCounter
@@ -80,7 +80,7 @@ class Forwarded:
         self._lease.release()
 
 
-class Gateway:
+class Gateway(Finding):
     def __init__(
         self,
         routes: RouteSource,
@@ -92,7 +92,7 @@ class Gateway:
         vendors: VendorAccess = NO_VENDORS,
     ) -> None:
         """``places`` are shared with other gateway processes; None: this one is the only one."""
-        self._routes = routes
+        super().__init__(routes, clock)
         self._usage = usage
         self._clock = clock
         self._settings = settings
@@ -103,7 +103,6 @@ class Gateway:
         self._balancer = Balancer(routes, waker, clock, settings, places)
         self._templates = TemplateProcess()
         self._rouge = Rouge()
-        self._second_look = SecondLook(routes, clock)
         self._counter = TokenCounter(self._upstream, self._templates)
         self._adapters: dict[EndpointProtocol, Adapters] = {
             EndpointProtocol.VLLM: OpenAIAdapter(),
@@ -130,37 +129,6 @@ class Gateway:
     def load(self) -> GatewayLoad:
         """How busy this gateway is now."""
         return self._balancer.load()
-
-    async def resolve(
-        self, caller: Caller, reference: str, *, selected: str | None = None, model: str | None = None
-    ) -> Route:
-        """See `modelyard.gateway.resolving.resolve`. What is unknown is looked for once more: it may be new."""
-        try:
-            return await self._found(lambda table: resolve(table, caller, reference, selected=selected, model=model))
-        except NotFound as error:
-            if model is None and (id_ := await self._routes.undeployed(readable(caller, selected), reference)):
-                raise not_deployed(id_, reference) from error
-            raise
-
-    async def resolve_server(
-        self, caller: Caller, reference: str, *, selected: str | None = None, by_alias: bool = False
-    ) -> Route:
-        """See `modelyard.gateway.resolving.resolve_server`; as `resolve`."""
-        return await self._found(
-            lambda table: resolve_server(table, caller, reference, selected=selected, by_alias=by_alias)
-        )
-
-    async def _found(self, look: Callable[[RouteTable], Route]) -> Route:
-        try:
-            return look(self._routes.snapshot())
-        except NotFound:
-            if not await self._second_look.take():
-                raise
-        return look(self._routes.snapshot())
-
-    def callable_by(self, caller: Caller, *, selected: str | None = None) -> list[Route]:
-        """Every route that the caller may call."""
-        return callable_by(self._routes.snapshot(), caller, selected=selected)
 
     def call(self, caller: Caller, route: Route, verb: Verb, request_id: str, *, selected: str | None = None) -> Call:
         """Begin to meter a call; use as a context manager around all that follows."""

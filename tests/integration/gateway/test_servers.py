@@ -122,3 +122,16 @@ async def test_nothing_behind_it_is_told(house: House, start_worker: StartWorker
     answer = await house.client.post("/v4/serving/the-server/execute", json={})
     assert (answer.status_code, answer.json()["code"]) == (503, "no_backend")
     assert answer.headers["retry-after"]
+
+
+async def test_servers_are_listed_among_openais_models(house: House, start_worker: StartWorker) -> None:
+    worker = await start_worker()
+    taken = make_route(deployment_id="b", deployment_name="stable", endpoints=endpoints(worker.address))
+    house.routes.put(route("a", worker), taken, servers=[server(Backend("a"))])
+    listed = (await house.client.get("/v1/models")).json()["data"]
+    # The deployment whose name the alias has taken is called by its id.
+    assert [(each["id"], each["deployment_id"]) for each in listed] == [("stable", "a"), ("a itself", "a"), ("b", "b")]
+    for each in listed:
+        body = {"model": each["id"], "messages": [{"role": "user", "content": "Hi"}]}
+        answer = await house.client.post("/v1/chat/completions", json=body)
+        assert answer.headers["x-served-by"] == each["deployment_id"]

@@ -1,7 +1,7 @@
 """GET /v1/models: what the caller can call under /v1, each by a name that these calls accept."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -59,7 +59,8 @@ class ModelsEndpoint:
         wanted = scope["path_params"].get("id")
         if wanted is None:
             routes = self._gateway.callable_by(caller, selected=selected)
-            return _encode(ModelList(listed(route for route in routes if route.model_type in CALLABLE)))
+            servers = self._gateway.servers_callable_by(caller, selected=selected)
+            return _encode(ModelList(listed((route for route in routes if route.model_type in CALLABLE), servers)))
         route = await find(self._gateway, caller, wanted, selected)
         if route.model_type not in CALLABLE:
             raise NotFound(
@@ -68,15 +69,18 @@ class ModelsEndpoint:
         return _encode(_model(wanted, route))
 
 
-def listed(routes: Iterable[Route]) -> list[Model]:
-    """A model for each route, the caller's own first. A name that means several, or that an own one has taken from a
-    built-in one, gives way to the id."""
+def listed(routes: Iterable[Route], servers: Mapping[str, Route] = {}) -> list[Model]:
+    """A model for each model server, by its name, and for each route, the caller's own first. A name that means
+    several, or that a server or an own one has taken, gives way to the id."""
     found = sorted(routes, key=lambda route: (route.account_id == PLATFORM_ACCOUNT_ID, _name(route)))
     own = Counter(route.deployment_name for route in found if route.account_id != PLATFORM_ACCOUNT_ID)
     built_in = Counter(_name(route) for route in found if route.account_id == PLATFORM_ACCOUNT_ID)
-    models = []
+    models = [_model(name, route) for name, route in sorted(servers.items()) if route.model_type in CALLABLE]
     for route in found:
         name = _name(route)
+        if name in servers:
+            models.append(_model(route.deployment_id, route))
+            continue
         is_clear = not own[name] and built_in[name] == 1 if route.account_id == PLATFORM_ACCOUNT_ID else own[name] == 1
         models.append(_model(name if is_clear else route.deployment_id, route))
     return models
