@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 SERVE_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev serve test chaos check format bench docs clean
+.PHONY: help install dev serve test chaos clients check format bench docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -32,6 +32,13 @@ test: dev ## set up everything and pass all tests
 
 chaos: dev ## faults under load, counted; part of the tests
 	$(BIN)/python -m pytest tests/chaos
+
+$(VENV)/.clients: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --group clients
+	@touch $@
+
+clients: $(VENV)/.clients ## LangChain and LiteLLM against /v1 (installs both, half a gigabyte)
+	$(BIN)/python -m pytest tests/integration/gateway/test_openai_frameworks.py
 
 check: dev ## style, types and import laws
 	$(BIN)/ruff format --check .
