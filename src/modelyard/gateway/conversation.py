@@ -21,7 +21,8 @@ from modelyard.domain.routes import Endpoint, Route
 from modelyard.errors import InvalidRequest
 from modelyard.gateway.adapters.openai import OpenAIAdapter
 from modelyard.gateway.adapters.sgp import SgpAdapter
-from modelyard.gateway.adapters.wire import Adapter, WireRequest, unsupported
+from modelyard.gateway.adapters.wire import Adapter, StreamDecoder, WireRequest, unsupported
+from modelyard.gateway.forcing import UNSEEN, ForcedStream, as_schema, described, forced_tools
 from modelyard.gateway.metering import Call
 from modelyard.gateway.tokens import Dialect, TokenCounter, Tongue
 
@@ -41,8 +42,12 @@ class TextCall:
         self._counted = counted
         self._trimmed: Trimmed | None = None
         self._vendors = call.route.vendor is not None
+        own = isinstance(adapter, OpenAIAdapter) and not self._vendors
         templated = request.chat_template is not None and isinstance(adapter, OpenAIAdapter)
-        self._plain = not counted and not templated
+        self._tools = bool(own and isinstance(request, ChatRequest) and request.tools)
+        self._must_call = forced_tools(request) if self._tools else []
+        self._forced = False
+        self._plain = not counted and not templated and not self._tools
 
     def prepare(self, endpoint: Endpoint, route: Route) -> WireRequest | Awaitable[WireRequest]:
         """What to send to ``endpoint``. Waits only where that worker has to be asked something first. ``route`` is the
@@ -57,6 +62,11 @@ class TextCall:
         if tongue is None:
             return self._prepared(endpoint)
         return self._encoded(_stoppable(self._request, tongue))
+
+    def decoder(self) -> StreamDecoder:
+        """What reads a stream that answers what was sent last."""
+        decoder = self._adapter.stream_decoder(self._request)
+        return ForcedStream(decoder, self._must_call) if self._forced else decoder
 
     def recovered(self, error: InvalidRequest) -> "TextCall | None":
         """Another way to send what a worker found too long, if there is one: the estimate was too low then."""
@@ -113,11 +123,21 @@ class TextCall:
             return self._encoded(request)
         tongue = await self._counter.tongue(endpoint)
         request = _stoppable(request, tongue)
+        if self._tools and isinstance(request, ChatRequest) and tongue.dialect is Dialect.LLAMA_CPP:
+            request = self._with_tools(request, tongue)
         if isinstance(request, ChatRequest) and request.chat_template is not None:
             prompt = await self._rendered(tongue, request)
             if prompt is not None:
                 return self._adapter.encode_rendered(request, prompt)
         return self._encoded(request)
+
+    def _with_tools(self, request: ChatRequest, tongue: Tongue) -> ChatRequest:
+        """For llama.cpp, which neither forces calls nor tells a model of tools that its template does not know."""
+        self._forced = bool(self._must_call)
+        if not self._forced:
+            self._call.adjusted = () if tongue.writes_tools else (UNSEEN,)
+            return request
+        return as_schema(request if tongue.writes_tools else described(request), self._must_call)
 
     async def _fitted(self, endpoint: Endpoint, request: ChatRequest) -> Trimmed:
         window = self._call.route.context_window

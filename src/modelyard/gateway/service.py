@@ -34,11 +34,11 @@ from modelyard.errors import InvalidRequest, UpstreamError
 from modelyard.gateway.adapters.cohere import CohereAdapter
 from modelyard.gateway.adapters.openai import OpenAIAdapter
 from modelyard.gateway.adapters.sgp import SgpAdapter
-from modelyard.gateway.adapters.wire import WireRequest
+from modelyard.gateway.adapters.wire import StreamDecoder, WireRequest
 from modelyard.gateway.balancer import Balancer, Lease, gone
 from modelyard.gateway.batches import batches, joined
 from modelyard.gateway.chat_templates import TemplateProcess
-from modelyard.gateway.conversation import Adapters, begin
+from modelyard.gateway.conversation import Adapters, TextCall, begin
 from modelyard.gateway.falling_back import FallingBack, falls_back
 from modelyard.gateway.finding import Finding
 from modelyard.gateway.folding import as_chunks, fold_chat, fold_completion
@@ -139,8 +139,8 @@ class Gateway(Finding):
     async def chat(self, call: Call, request: ChatRequest) -> ChatResult:
         adapter = self._adapter(call.route)
         call.request = request
-        streamed, body = await self._whole_text(call, request, adapter)
-        result = fold_chat(adapter.stream_decoder(request), body) if streamed else adapter.decode_chat(request, body)
+        decoder, body = await self._whole_text(call, request, adapter)
+        result = adapter.decode_chat(request, body) if decoder is None else fold_chat(decoder, body)
         call.estimated_response = estimate_answer(result) if result.response_tokens is None else 0
         call.count(result.prompt_tokens, result.response_tokens, result.cached_tokens, result.reasoning_tokens)
         return result
@@ -207,29 +207,31 @@ class Gateway(Finding):
     def _adapter(self, route: Route) -> Adapters:
         return self._adapters[route.protocol] if route.vendor is None else adapter_for(route.vendor.vendor)
 
-    async def _open_text(self, call: Call, request: TextRequest, adapter: Adapters) -> tuple[Lease, Answer]:
+    async def _open_text(self, call: Call, request: TextRequest, adapter: Adapters) -> tuple[Lease, Answer, TextCall]:
         request = await self._images.inlined(call.route, request)
         text = begin(self._counter, call, request, adapter)
         try:
-            return await self._open(call, text.prepare, adapter)
+            return *await self._open(call, text.prepare, adapter), text
         except InvalidRequest as error:
             if (shorter := text.recovered(error)) is None:
                 raise
-        return await self._open(call, shorter.prepare, adapter)
+        return *await self._open(call, shorter.prepare, adapter), shorter
 
-    async def _whole_text(self, call: Call, request: TextRequest, adapter: Adapters) -> tuple[bool, bytes]:
-        """The body of an answer that is wanted whole, and whether it is a stream to be folded.
+    async def _whole_text(
+        self, call: Call, request: TextRequest, adapter: Adapters
+    ) -> tuple[StreamDecoder | None, bytes]:
+        """The body of an answer that is wanted whole, and what reads it if it is a stream to be folded.
 
         A stream that breaks is asked for once more: of this answer the client has not seen a byte.
         """
         for last in (False, True):
-            lease, answer = await self._open_text(call, request, adapter)
+            lease, answer, text = await self._open_text(call, request, adapter)
             call.begun = True
-            streamed = answer.is_stream
+            decoder = text.decoder() if answer.is_stream else None
             try:
-                return streamed, await answer.read()
+                return decoder, await answer.read()
             except UpstreamError as error:
-                if last or not streamed:
+                if last or decoder is None:
                     raise
                 log.warning("asking again", request_id=call.request_id, worker=lease.endpoint.worker_id, why=str(error))
             finally:
@@ -249,9 +251,9 @@ class Gateway(Finding):
         return adapter.decode_embedding(request, body)
 
     async def _complete_one(self, call: Call, request: CompletionRequest, adapter: Adapters) -> CompletionResult:
-        streamed, body = await self._whole_text(call, request, adapter)
-        if streamed:
-            return fold_completion(adapter.stream_decoder(request), body, request.prompts[0])
+        decoder, body = await self._whole_text(call, request, adapter)
+        if decoder is not None:
+            return fold_completion(decoder, body, request.prompts[0])
         return adapter.decode_completion(request, body)
 
     async def _complete_each(self, call: Call, request: CompletionRequest, adapter: Adapters) -> CompletionResult:
@@ -267,9 +269,9 @@ class Gateway(Finding):
         return whole
 
     async def _stream(self, call: Call, request: TextRequest, adapter: Adapters) -> AsyncGenerator[list[Chunk], None]:
-        lease, answer = await self._open_text(call, request, adapter)
+        lease, answer, text = await self._open_text(call, request, adapter)
         try:
-            decoder = adapter.stream_decoder(request)
+            decoder = text.decoder()
             while piece := await answer.read_some():
                 if chunks := decoder.feed(piece):
                     _count_chunks(call, chunks)

@@ -39,6 +39,7 @@ class _Props(Struct):
     chat_template: str
     bos_token: str = ""
     eos_token: str = ""
+    chat_template_caps: dict[str, bool] = {}
 
 
 class _Prompt(Struct):
@@ -63,6 +64,8 @@ class Tongue:
     bos_token: str = ""
     eos_token: str = ""
     adds_bos: bool = False
+    writes_tools: bool = True
+    """Whether its chat template tells the model of tools; llama.cpp finds that out by trying."""
 
 
 class TokenCounter:
@@ -141,7 +144,8 @@ class TokenCounter:
         status, body = await self._exchange(endpoint, WireRequest("/props", b"", method="GET"))
         if status == 200 and (props := _read(_props, body)) is not None:
             adds_bos = await self._tokenized(endpoint, "") > 0
-            return Tongue(Dialect.LLAMA_CPP, props.bos_token, props.eos_token, adds_bos)
+            writes_tools = props.chat_template_caps.get("supports_tools", True)
+            return Tongue(Dialect.LLAMA_CPP, props.bos_token, props.eos_token, adds_bos, writes_tools)
         if status in _TROUBLE:
             return None
         probe = _encode({"messages": [{"role": "user", "content": "x"}], "add_generation_prompt": True})

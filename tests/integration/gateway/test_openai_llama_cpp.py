@@ -90,6 +90,55 @@ async def test_tools_count_too(client: AsyncOpenAI, llama: Llama) -> None:
     assert answer.usage.prompt_tokens == PROMPT
 
 
+FLAG: Any = {
+    "type": "function",
+    "function": {
+        "name": "raise_flag",
+        "parameters": {
+            "type": "object",
+            "properties": {"high": {"$ref": "#/$defs/Yes"}},
+            "required": ["high"],
+            "additionalProperties": False,
+            "$defs": {"Yes": {"type": "boolean"}},
+        },
+    },
+}
+STOP: Any = {"type": "function", "function": {"name": "stop"}}
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice", "called"),
+    [
+        ([FLAG, STOP], {"type": "function", "function": {"name": "raise_flag"}}, {"raise_flag"}),
+        ([FLAG], "required", {"raise_flag"}),
+        ([FLAG, STOP], "required", {"raise_flag", "stop"}),
+    ],
+)
+async def test_a_call_that_has_to_be_made_is_made(
+    client: AsyncOpenAI, tools: Any, choice: Any, called: set[str]
+) -> None:
+    """By a model of random weights, so it is the server that sees to it."""
+    settings: Any = {"model": "chat", "messages": ASK, "tools": tools, "tool_choice": choice, "seed": 1}
+    whole = await client.chat.completions.create(**settings)
+    assert whole.choices[0].finish_reason == "tool_calls"
+    assert whole.choices[0].message.tool_calls is not None
+    (call,) = whole.choices[0].message.tool_calls
+    assert call.type == "function"
+    assert call.function.name in called
+    arguments = json.loads(call.function.arguments)
+    assert arguments == {} if call.function.name == "stop" else isinstance(arguments["high"], bool)
+    async with client.chat.completions.stream(**settings) as stream:
+        streamed = (await stream.get_final_completion()).choices[0]
+    assert streamed.finish_reason == "tool_calls"
+    assert streamed.message.tool_calls is not None
+    assert streamed.message.tool_calls[0].function.name in called
+
+
+async def test_tools_that_a_template_does_not_write_are_told(client: AsyncOpenAI) -> None:
+    raw = await client.chat.completions.with_raw_response.create(model="chat", messages=ASK, tools=[FLAG], max_tokens=2)
+    assert "chat template tells it of none" in raw.headers["x-parameters-adjusted"]
+
+
 async def test_a_template_of_the_calls_own(client: AsyncOpenAI) -> None:
     own: Any = {"chat_template": "{{ messages[0].content }}{{ mark }}", "chat_template_kwargs": {"mark": "!"}}
     answer = await client.chat.completions.create(model="chat", messages=ASK, max_tokens=2, extra_body=own)
