@@ -158,7 +158,7 @@ class Gateway(Finding):
     def stream(self, call: Call, request: TextRequest) -> AsyncGenerator[list[Chunk], None]:
         """The answer as it comes: lists of chunks, one for each read of the worker's connection. The last
         chunk carries finish_reason and counts. Close it early to stop the worker."""
-        if call.route.fallbacks:
+        if call.route.fallbacks and not call.turned:
             return self.falling_back.stream(call, lambda: self._streamed(call, request))
         return self._streamed(call, request)
 

@@ -28,17 +28,31 @@ async def whole(gateway: Gateway, call: Call, requests: Sequence[TextRequest], c
             return await gateway.chat(call, request)
         return await gateway.complete(call, request)
 
-    results = await together(one, requests)
-    if len(results) > 1:
-        call.estimated_response = sum(map(_estimated, results))
-        _meter(call, requests, spent(call, [counts_of(result) for result in results], copies))
+    if len(requests) == 1:
+        return [await one(requests[0])]
+
+    async def all_of_them() -> list[TextResult]:
+        return await together(one, requests)
+
+    # One deployment answers them all: where it cannot, the next one is asked for all of them.
+    results = await (gateway.falling_back.ask(call, all_of_them) if call.route.fallbacks else all_of_them())
+    call.estimated_response = sum(map(_estimated, results))
+    _meter(call, requests, spent(call, [counts_of(result) for result in results], copies))
     return results
 
 
-async def streamed(
+def streamed(
     gateway: Gateway, call: Call, requests: Sequence[TextRequest], copies: int
 ) -> AsyncGenerator[Numbered, None]:
     """Every text as it comes, pieces of all of them in turns. Close it early to stop the workers."""
+    if not call.route.fallbacks:
+        return _merged(gateway, call, requests, copies)
+    return gateway.falling_back.stream(call, lambda: _merged(gateway, call, requests, copies))
+
+
+async def _merged(
+    gateway: Gateway, call: Call, requests: Sequence[TextRequest], copies: int
+) -> AsyncGenerator[Numbered, None]:
     queue: asyncio.Queue[tuple[int, list[Chunk] | Exception]] = asyncio.Queue(len(requests))
     gate = asyncio.Semaphore(AT_ONCE)
 
@@ -97,6 +111,7 @@ def counts_of(told: TextResult | Chunk) -> Counts:
 
 def _meter(call: Call, requests: Sequence[TextRequest], total: Counts) -> None:
     call.prompt_tokens, call.response_tokens = total.prompt, total.response
+    call.cached_tokens, call.reasoning_tokens = total.cached or 0, total.reasoning or 0
     prompts = [prompt for request in requests if isinstance(request, CompletionRequest) for prompt in request.prompts]
     if prompts:
         call.request = CompletionRequest(prompts=prompts)

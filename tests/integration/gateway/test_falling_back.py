@@ -97,3 +97,16 @@ async def test_a_stream_that_has_begun_is_not_begun_anew(house: House, start_wor
     assert "Half" in answer.text
     assert "event: error" in answer.text
     assert not well.asked
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_one_deployment_answers_all_choices(house: House, start_worker: StartWorker, stream: bool) -> None:
+    failing, well = await start_worker(says_no), await start_worker()
+    house.routes.put(route(FIRST, "chat", failing.address, fallbacks=(SECOND,)), route(SECOND, "other", well.address))
+    body = {"model": "chat", "messages": [{"role": "user", "content": "Hi"}], "n": 3, "stream": stream}
+    answer = await house.client.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-served-by"] == SECOND
+    record = await house.record()
+    assert (record.deployment_id, record.served_by, record.estimated) == (FIRST, SECOND, False)
+    assert len(well.asked) == 3
