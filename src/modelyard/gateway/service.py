@@ -6,14 +6,14 @@ where a failed worker leads to another try.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 import structlog
 
 from modelyard.clock import Clock
 from modelyard.domain.accounts import Caller
-from modelyard.domain.history import estimate_answer, estimate_text
+from modelyard.domain.history import estimate_answer
 from modelyard.domain.inference import (
     ChatRequest,
     ChatResult,
@@ -39,6 +39,7 @@ from modelyard.gateway.balancer import Balancer, Lease, gone
 from modelyard.gateway.batches import batches, joined
 from modelyard.gateway.chat_templates import TemplateProcess
 from modelyard.gateway.conversation import Adapters, TextCall, begin
+from modelyard.gateway.counting import count_chunks, count_completion, total
 from modelyard.gateway.falling_back import FallingBack, falls_back
 from modelyard.gateway.finding import Finding
 from modelyard.gateway.folding import as_chunks, fold_chat, fold_completion
@@ -152,7 +153,7 @@ class Gateway(Finding):
         if len(request.prompts) > 1 and not isinstance(adapter, SgpAdapter):
             return await self._complete_each(call, request, adapter)
         result = await self._complete_one(call, request, adapter)
-        _count_completion(call, result)
+        count_completion(call, result)
         return result
 
     def stream(self, call: Call, request: TextRequest) -> AsyncGenerator[list[Chunk], None]:
@@ -262,10 +263,10 @@ class Gateway(Finding):
         whole = CompletionResult(
             [pair for result in results for pair in result.completions],
             results[-1].finish_reason,
-            _sum(result.prompt_tokens for result in results),
-            _sum(result.response_tokens for result in results),
+            total(result.prompt_tokens for result in results),
+            total(result.response_tokens for result in results),
         )
-        _count_completion(call, whole)
+        count_completion(call, whole)
         return whole
 
     async def _stream(self, call: Call, request: TextRequest, adapter: Adapters) -> AsyncGenerator[list[Chunk], None]:
@@ -274,10 +275,10 @@ class Gateway(Finding):
             decoder = text.decoder()
             while piece := await answer.read_some():
                 if chunks := decoder.feed(piece):
-                    _count_chunks(call, chunks)
+                    count_chunks(call, chunks)
                     yield chunks
             if chunks := decoder.flush():
-                _count_chunks(call, chunks)
+                count_chunks(call, chunks)
                 yield chunks
         finally:
             answer.close()
@@ -346,24 +347,3 @@ class Gateway(Finding):
         finally:
             for wait in waits:
                 wait.cancel()
-
-
-def _count_chunks(call: Call, chunks: list[Chunk]) -> None:
-    call.first_byte()
-    for chunk in chunks:
-        if chunk.finish_reason is not None:
-            call.count(chunk.prompt_tokens, chunk.response_tokens, chunk.cached_tokens, chunk.reasoning_tokens)
-        elif chunk.text or chunk.reasoning or chunk.tool_calls:
-            # Engines stream a token at a time.
-            call.estimated_response += 1
-
-
-def _count_completion(call: Call, result: CompletionResult) -> None:
-    if result.response_tokens is None:
-        call.estimated_response = sum(estimate_text(text) for _, texts in result.completions for text in texts)
-    call.count(result.prompt_tokens, result.response_tokens)
-
-
-def _sum(counts: Iterable[int | None]) -> int | None:
-    known = list(counts)
-    return None if None in known else sum(count or 0 for count in known)

@@ -11,6 +11,7 @@ from modelyard.domain.history import estimate_answer, estimate_text
 from modelyard.domain.inference import ChatRequest, ChatResult, Chunk, CompletionRequest, CompletionResult, TextRequest
 from modelyard.errors import UpstreamError
 from modelyard.gateway.adapters.streams import Counts
+from modelyard.gateway.counting import total
 from modelyard.gateway.metering import Call
 from modelyard.gateway.service import Gateway
 from modelyard.gateway.together import AT_ONCE, together
@@ -95,10 +96,10 @@ def spent(call: Call, counts: Sequence[Counts], copies: int) -> Counts:
     counts; but what a vendor was sent several times, it bills several times."""
     prompts = counts if call.route.vendor is not None else counts[::copies]
     return Counts(
-        _sum([each.prompt for each in prompts]),
-        _sum([each.response for each in counts]),
-        _sum([each.cached for each in prompts]),
-        _sum([each.reasoning for each in counts]),
+        total([each.prompt for each in prompts]),
+        total([each.response for each in counts]),
+        total([each.cached for each in prompts]),
+        total([each.reasoning for each in counts]),
     )
 
 
@@ -109,9 +110,9 @@ def counts_of(told: TextResult | Chunk) -> Counts:
     return Counts(told.prompt_tokens, told.response_tokens, told.cached_tokens or None, told.reasoning_tokens or None)
 
 
-def _meter(call: Call, requests: Sequence[TextRequest], total: Counts) -> None:
-    call.prompt_tokens, call.response_tokens = total.prompt, total.response
-    call.cached_tokens, call.reasoning_tokens = total.cached or 0, total.reasoning or 0
+def _meter(call: Call, requests: Sequence[TextRequest], all_of_it: Counts) -> None:
+    call.prompt_tokens, call.response_tokens = all_of_it.prompt, all_of_it.response
+    call.cached_tokens, call.reasoning_tokens = all_of_it.cached or 0, all_of_it.reasoning or 0
     prompts = [prompt for request in requests if isinstance(request, CompletionRequest) for prompt in request.prompts]
     if prompts:
         call.request = CompletionRequest(prompts=prompts)
@@ -121,8 +122,3 @@ def _estimated(result: TextResult) -> int:
     if isinstance(result, ChatResult):
         return estimate_answer(result)
     return sum(estimate_text(text) for _, texts in result.completions for text in texts)
-
-
-def _sum(counts: Sequence[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None

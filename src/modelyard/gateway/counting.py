@@ -1,0 +1,31 @@
+"""Token counts of answers, told to the call that they belong to."""
+
+from collections.abc import Iterable
+
+from modelyard.domain.history import estimate_text
+from modelyard.domain.inference import Chunk, CompletionResult
+from modelyard.gateway.metering import Call
+
+
+def count_chunks(call: Call, chunks: list[Chunk]) -> None:
+    """What has just come of a stream."""
+    call.first_byte()
+    for chunk in chunks:
+        if chunk.finish_reason is not None:
+            call.count(chunk.prompt_tokens, chunk.response_tokens, chunk.cached_tokens, chunk.reasoning_tokens)
+        elif chunk.text or chunk.reasoning or chunk.tool_calls:
+            # Engines stream a token at a time.
+            call.estimated_response += 1
+
+
+def count_completion(call: Call, result: CompletionResult) -> None:
+    """What came of a completion; its texts are estimated where the worker told no counts."""
+    if result.response_tokens is None:
+        call.estimated_response = sum(estimate_text(text) for _, texts in result.completions for text in texts)
+    call.count(result.prompt_tokens, result.response_tokens)
+
+
+def total(counts: Iterable[int | None]) -> int | None:
+    """The sum; None where one of them is not known."""
+    known = list(counts)
+    return None if None in known else sum(count or 0 for count in known)
