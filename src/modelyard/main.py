@@ -20,6 +20,7 @@ import structlog
 from modelyard import catalog, logs
 from modelyard.clock import Clock, SystemClock
 from modelyard.control import builtins
+from modelyard.control.audit import AuditLog
 from modelyard.control.autoscaler import Autoscaler
 from modelyard.control.bootstrap import FirstStart, ensure_administrator
 from modelyard.control.deployments import Settling
@@ -27,6 +28,7 @@ from modelyard.control.distant import Distant
 from modelyard.control.fleet import Fleet, Reporter, new_gateway_id
 from modelyard.control.journal import Journal
 from modelyard.control.keys import Keys
+from modelyard.control.last_used import LastUsed
 from modelyard.control.pricing import Pricing
 from modelyard.control.reconciler import Reconciler
 from modelyard.control.routes import Routes
@@ -184,14 +186,17 @@ async def _calling_side(
     settings, store, clock = ground.settings, ground.store, ground.clock
     async with contextlib.AsyncExitStack() as stack:
         usage = await stack.enter_async_context(_usage(ground))
-        keys = Keys(store, clock, settings.security.key_cache_seconds)
+        last_used = LastUsed(store)
+        stack.push_async_callback(last_used.flush)
+        keys = Keys(store, clock, settings.security.key_cache_seconds, last_used.note)
         vendors = VendorAccess(ground.vendor_keys, settings.vendors, settings.security.fetch_images)
         gateway = Gateway(ground.routes, usage, waker, clock, settings.gateway, places, vendors)
         if seam is not None:
             seam.gateway = gateway
         await gateway.start()
         stack.push_async_callback(gateway.aclose)
-        loops = [usage.run, ground.routes.run]
+        audit = AuditLog(store, clock, settings.audit.retention_days)
+        loops = [usage.run, ground.routes.run, last_used.run, audit.run]
         if gateway_id:
             reporter = Reporter(gateway_id, store, ground.routes, gateway, clock)
             await reporter.tell()

@@ -227,6 +227,11 @@ class VendorsSettings(Group):
     """Further tries of a vendor that fails before the first byte of its answer."""
 
 
+class AuditSettings(Group):
+    retention_days: Annotated[int, Field(ge=1)] | None = None
+    """Audit entries that are older than so many days are deleted. Not set: none ever is."""
+
+
 class UsageSettings(Group):
     flush_seconds: Seconds = 0.5
     """How often usage records are written, in one batch, off the calls' path."""
@@ -302,6 +307,7 @@ class Settings(BaseSettings):
     weights: WeightsSettings = WeightsSettings()
     security: SecuritySettings = SecuritySettings()
     vendors: VendorsSettings = VendorsSettings()
+    audit: AuditSettings = AuditSettings()
     usage: UsageSettings = UsageSettings()
     cost: CostSettings = CostSettings()
     logging: LoggingSettings = LoggingSettings()

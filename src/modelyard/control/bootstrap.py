@@ -11,10 +11,12 @@ import structlog
 from modelyard.clock import Clock
 from modelyard.control.api_keys import new_key
 from modelyard.control.keys import MAX_KEY_LENGTH, digest_of
-from modelyard.domain.accounts import Account, Identity, IdentityType, Membership, Role
+from modelyard.domain.accounts import Account, ApiKey, Identity, IdentityType, Membership, Role
+from modelyard.domain.audit import SYSTEM
+from modelyard.domain.secrets import is_mistyped
 from modelyard.errors import ConfigurationError, Conflict
 from modelyard.settings import Settings
-from modelyard.store import Store
+from modelyard.store import Store, acting
 
 log = structlog.get_logger(__name__)
 
@@ -64,11 +66,8 @@ async def ensure_administrator(store: Store, clock: Clock, settings: Settings) -
         is_administrator=True,
     )
     try:
-        async with store.begin() as tx:
-            await tx.accounts.add_account(account)
-            await tx.accounts.add_identity(administrator)
-            await tx.accounts.add_membership(membership)
-            await tx.accounts.add_key(key)
+        with acting(SYSTEM, clock.now):
+            await _write(store, _First(account, administrator, membership, key))
     except Conflict:
         draft.unlink(missing_ok=True)
         log.info("another server made the administrator first")
@@ -80,6 +79,24 @@ async def ensure_administrator(store: Store, clock: Clock, settings: Settings) -
     return FirstStart(secret, path, given=given is not None)
 
 
+@dataclass(frozen=True, slots=True)
+class _First:
+    """Everything that the first administrator needs."""
+
+    account: Account
+    administrator: Identity
+    membership: Membership
+    key: ApiKey
+
+
+async def _write(store: Store, first: _First) -> None:
+    async with store.begin() as tx:
+        await tx.accounts.add_account(first.account)
+        await tx.accounts.add_identity(first.administrator)
+        await tx.accounts.add_membership(first.membership)
+        await tx.accounts.add_key(first.key)
+
+
 def _given_key(settings: Settings) -> str | None:
     if settings.bootstrap_api_key is None:
         return None
@@ -88,6 +105,8 @@ def _given_key(settings: Settings) -> str | None:
         raise ConfigurationError(
             f"MODELYARD_BOOTSTRAP_API_KEY must be 1 to {MAX_KEY_LENGTH} printable ASCII characters without spaces."
         )
+    if is_mistyped(key):
+        raise ConfigurationError("MODELYARD_BOOTSTRAP_API_KEY looks like a key of modelyard's own, but mistyped.")
     return key
 
 

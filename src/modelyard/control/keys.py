@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +11,7 @@ import structlog
 
 from modelyard.clock import Clock
 from modelyard.domain.accounts import ApiKey, Caller, Identity, Role
+from modelyard.domain.secrets import is_mistyped
 from modelyard.errors import Unauthenticated, Unavailable
 from modelyard.store import Store
 
@@ -35,7 +37,11 @@ class _Known:
 
 
 def digest_of(key: str) -> str:
-    """What is kept of a key: its SHA-256 in hex. Keys are random and long, so this needs no salt or stretching."""
+    """What is kept of a key: its SHA-256 in hex. Keys are random and long, so this needs no salt or stretching.
+
+    Looking it up needs no comparison in constant time either: how long an index takes may tell how much of a digest
+    agrees, but whoever sends keys cannot choose their digests, and a digest's beginning helps nobody to find a key.
+    """
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -47,7 +53,11 @@ class Keys:
     `STALE_SECONDS` goes on. Unknown, malformed, expired and revoked keys get the same answer.
     """
 
-    def __init__(self, store: Store, clock: Clock, ttl: float) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, ttl: float, note: Callable[[str, datetime], None] | None = None
+    ) -> None:
+        """``note``: told which key was looked up when, about once in ``ttl`` for a key in use; it returns at once."""
+        self._note = note
         self._store = store
         self._clock = clock
         self._ttl = ttl
@@ -64,7 +74,8 @@ class Keys:
         known = self._known.get(digest)
         if known is not None and now < known.fresh_until:
             return self._believed(known)
-        if now < self._unknown.get(digest, now):
+        # Its checksum tells a slip of the pen from a key that nobody has; that is no secret.
+        if is_mistyped(key) or now < self._unknown.get(digest, now):
             raise _refused()
         lookup = self._lookups.get(digest)
         if lookup is None:
@@ -73,8 +84,10 @@ class Keys:
             lookup.add_done_callback(lambda task: self._done(digest, task))
         return await self._result(digest, lookup, known)
 
-    def forget_identity(self, identity_id: str) -> None:
-        """Look up this identity's keys again at their next use: what it may do has changed."""
+    def forget_identity(self, identity_id: str | None) -> None:
+        """Look up this identity's keys again at their next use: what it may do has changed. None: everybody's."""
+        if identity_id is None:
+            self._known.clear()
         for digest in [d for d, known in self._known.items() if known.caller.identity_id == identity_id]:
             del self._known[digest]
 
@@ -117,6 +130,8 @@ class Keys:
                 self._unknown.popitem(last=False)
             raise _refused()
         key, identity = found
+        if self._note is not None:
+            self._note(key.id, self._clock.now())
         caller = caller_of(key, identity)
         self._known[digest] = _Known(caller, key.expires_at, now + self._ttl, now)
         self._known.move_to_end(digest)
@@ -138,13 +153,15 @@ class Keys:
 
 def caller_of(key: ApiKey, identity: Identity) -> Caller:
     """What decisions need to know of whoever holds ``key``. Disabled and invited members are in no account."""
-    roles = {each.account.id: each.role for each in identity.memberships}
+    roles = {each.account.id: each.effective for each in identity.memberships}
     return Caller(
         key_id=key.id,
         identity_id=identity.id,
         identity_type=identity.type,
         is_administrator=identity.is_administrator,
         roles={account: role for account, role in roles.items() if role not in (Role.DISABLED, Role.INVITED)},
+        scopes=key.scopes,
+        models=None if key.models is None else frozenset(key.models),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Caller, Right, roles_with
 from modelyard.domain.revisions import Author
+from modelyard.domain.rights import scopes_with
 from modelyard.errors import Forbidden, MalformedRequest, NotFound
 
 
@@ -20,12 +21,13 @@ class Scope:
     def own_accounts(self) -> tuple[str, ...]:
         """The accounts in which the caller may read, the platform's left out."""
         wanted = (self.selected,) if self.selected is not None else tuple(self.caller.roles)
-        return tuple(account for account in wanted if self.caller.can(Right.READ, account))
+        return tuple(account for account in wanted if self.caller.sees(account))
 
     @property
     def readable(self) -> tuple[str, ...]:
         """The accounts whose entities this call sees, the platform's own last."""
-        return (*(account for account in self.own_accounts if account != PLATFORM_ACCOUNT_ID), PLATFORM_ACCOUNT_ID)
+        own = [account for account in self.own_accounts if account != PLATFORM_ACCOUNT_ID]
+        return (*own, PLATFORM_ACCOUNT_ID) if self.caller.sees(PLATFORM_ACCOUNT_ID) else tuple(own)
 
     def narrowed(self, account_id: str | None) -> tuple[str, ...]:
         """The readable accounts, or the one of them that a list asks for; nothing where it is none of them."""
@@ -42,6 +44,7 @@ class Scope:
         return account_id
 
     def _only_account(self) -> str:
+        require_scope(self.caller, Right.WRITE)
         accounts = [account for account in self.caller.roles if self.caller.can(Right.WRITE, account)]
         if len(accounts) == 1:
             return accounts[0]
@@ -72,6 +75,7 @@ class Scope:
     def require(self, right: Right, account_id: str) -> None:
         """Raise `Forbidden` unless the caller has ``right`` there. The account's things must be visible already:
         what the caller may not even see is `NotFound`, and never comes here."""
+        require_scope(self.caller, right)
         if not self.caller.can(right, account_id):
             role = self.caller.roles.get(account_id)
             raise Forbidden(
@@ -79,6 +83,17 @@ class Scope:
                 code="role_too_low",
                 hint=f"Use a key with one of the roles {', '.join(roles_with(right))} in account {account_id}.",
             )
+
+
+def require_scope(caller: Caller, right: Right) -> None:
+    """Raise `Forbidden` where the key's own scopes do not let ``right`` through."""
+    if not caller.lets_through(right):
+        scopes = ", ".join(caller.scopes or ()) or "none"
+        raise Forbidden(
+            f"This needs a key that may {_WORDS[right]}; this key's scopes are: {scopes}.",
+            code="scope_missing",
+            hint=f"Use a key without scopes, or with one of these: {', '.join(scopes_with(right))}.",
+        )
 
 
 def unknown_account(account_id: str) -> NotFound:
@@ -94,7 +109,8 @@ _WORDS = {
     Right.READ: "read",
     Right.CALL: "call models",
     Right.WRITE: "make and change templates, models and deployments",
-    Right.ADMIN: "manage members and keys",
+    Right.ADMIN: "manage members, service accounts and keys",
+    Right.AUDIT: "govern the account",
 }
 
 

@@ -4,6 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from modelyard.domain.rights import GRANTS, RIGHTS, KeyScope, rights_through
+from modelyard.domain.rights import Right as Right
+from modelyard.domain.rights import Role as Role
+from modelyard.domain.rights import roles_with as roles_with
+
 PLATFORM_ACCOUNT_ID = "00000000-0000-4000-8000-000000000001"
 """The platform's own account: built-in templates and models live in it, everyone may read and call them."""
 
@@ -11,48 +16,26 @@ PLATFORM_USER_ID = "00000000-0000-4000-8000-000000000002"
 """The identity that made the built-in entities."""
 
 
-class Role(StrEnum):
-    """A membership's role, in the client's words. DISABLED and INVITED are states without any right."""
-
-    ADMIN = "admin"
-    MANAGER = "manager"
-    EDITOR = "editor"
-    MEMBER = "member"
-    VIEWER = "viewer"
-    LABELER = "labeler"
-    DISABLED = "disabled"
-    INVITED = "invited"
-
-
 class IdentityType(StrEnum):
     USER = "user"
     SERVICE_ACCOUNT = "service_account"
 
 
-class Right(StrEnum):
-    """What a call needs in the account whose things it touches."""
+class MemberState(StrEnum):
+    """Whether a membership is in force. On the client's wire the last two stand in the place of the role."""
 
-    READ = "read"
-    CALL = "call"  # inference
-    WRITE = "write"  # templates, models, deployments
-    ADMIN = "admin"  # members and keys
-
-
-_RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.ADMIN: frozenset(Right),
-    Role.MANAGER: frozenset(Right),
-    Role.EDITOR: frozenset({Right.READ, Right.CALL, Right.WRITE}),
-    Role.MEMBER: frozenset({Right.READ, Right.CALL}),
-    Role.VIEWER: frozenset({Right.READ}),
-    Role.LABELER: frozenset({Right.READ}),
-    Role.DISABLED: frozenset(),
-    Role.INVITED: frozenset(),
-}
+    ACTIVE = "active"
+    INVITED = "invited"
+    DISABLED = "disabled"
 
 
-def roles_with(right: Right) -> tuple[Role, ...]:
-    """The roles that have ``right`` in their account, the mightiest first."""
-    return tuple(role for role in Role if right in _RIGHTS[role])
+class KeyKind(StrEnum):
+    KEY = "key"
+    SESSION = "session"  # made by signing in, ended by signing out
+
+
+ACTIVE = "active"
+"""The status of an account that is in use. In one that is disabled nobody has any right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +55,15 @@ class Membership:
     identity_id: str
     identity_type: IdentityType
     role: Role
+    """What the member may do while the membership is in force."""
+    state: MemberState = MemberState.ACTIVE
+
+    @property
+    def effective(self) -> Role:
+        """The role that counts: none of those with rights unless membership and account are both in force."""
+        if self.account.status != ACTIVE or self.state is MemberState.DISABLED:
+            return Role.DISABLED
+        return Role.INVITED if self.state is MemberState.INVITED else self.role
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +83,8 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is known of a key: never the key itself, only its SHA-256 and how it begins."""
+    """What is known of a key: never the key itself, only its SHA-256 and how it begins. Its id stays when it is
+    rotated."""
 
     id: str
     identity_id: str
@@ -101,6 +94,13 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    scopes: tuple[KeyScope, ...] | None = None
+    """What it is narrowed to; None: nothing is taken from what its holder may."""
+    models: tuple[str, ...] | None = None
+    """Ids or names of the models and deployments that it may call; None: any."""
+    last_used_at: datetime | None = None
+    """To within a minute."""
+    kind: KeyKind = KeyKind.KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +113,46 @@ class Caller:
     is_administrator: bool
     roles: dict[str, Role]
     """account id -> role, for every account the caller belongs to."""
+    scopes: tuple[KeyScope, ...] | None = None
+    """What the key is narrowed to, as in `ApiKey`."""
+    models: frozenset[str] | None = None
+    """What the key may call, as in `ApiKey`."""
 
     def can(self, right: Right, account_id: str) -> bool:
-        role = self.roles.get(account_id)
-        if role is not None and right in _RIGHTS[role]:
-            return True
-        return account_id == PLATFORM_ACCOUNT_ID and right in (Right.READ, Right.CALL)
+        """Whether both the role in that account and the key's scopes allow it."""
+        return self.lets_through(right) and self._holds(right, account_id)
+
+    def lets_through(self, right: Right) -> bool:
+        """Whether the key's scopes do, whatever the role."""
+        return self.scopes is None or right in rights_through(self.scopes)
+
+    def sees(self, account_id: str) -> bool:
+        """Whether what belongs to that account exists for the caller; what the key may do with it is another matter."""
+        return self._holds(Right.READ, account_id)
+
+    def administers(self, account_id: str, right: Right = Right.ADMIN) -> bool:
+        """As `can`; administrators of the installation look after the people of every account."""
+        return self.can(right, account_id) or (self.is_administrator and self.lets_through(right))
+
+    def may_grant(self, role: Role, account_id: str) -> bool:
+        """Whether the caller may make somebody ``role`` there, or change or remove somebody who is."""
+        if not self.lets_through(Right.ADMIN):
+            return False
+        return self.is_administrator or role in GRANTS.get(self.roles.get(account_id, Role.DISABLED), frozenset())
+
+    def may_call(self, *names: str) -> bool:
+        """Whether the key may call what goes by these ids and names."""
+        return self.models is None or not self.models.isdisjoint(names)
 
     def readable_accounts(self) -> tuple[str, ...]:
         """The accounts whose entities the caller sees, the platform's own included."""
-        own = [account for account in self.roles if self.can(Right.READ, account)]
-        return (*own, PLATFORM_ACCOUNT_ID)
+        return tuple(account for account in (*self.roles, PLATFORM_ACCOUNT_ID) if self.sees(account))
+
+    def _holds(self, right: Right, account_id: str) -> bool:
+        if account_id != PLATFORM_ACCOUNT_ID:
+            role = self.roles.get(account_id)
+            return role is not None and right in RIGHTS[role]
+        # What the platform offers is there for whoever has a place somewhere, for as much as that place allows.
+        if right not in (Right.READ, Right.CALL):
+            return False
+        return self.is_administrator or any(right in RIGHTS[role] for role in self.roles.values())

@@ -102,4 +102,9 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _shown(name: str, value: Any) -> Any:
-    return MASK if value is not None and _SECRET.search(name.rpartition(".")[2]) else value
+    return MASK if value is not None and is_secret_name(name) else value
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what goes by this name (the last part of a dotted one) is shown to nobody."""
+    return _SECRET.search(name.rpartition(".")[2]) is not None

@@ -32,7 +32,8 @@ class Finding:
         try:
             return await self._found(lambda table: resolve(table, caller, reference, selected=selected, model=model))
         except NotFound as error:
-            if model is None and (id_ := await self._routes.undeployed(readable(caller, selected), reference)):
+            accounts = readable(caller, selected) if model is None and caller.may_call(reference) else ()
+            if accounts and (id_ := await self._routes.undeployed(accounts, reference)):
                 raise not_deployed(id_, reference) from error
             raise
 

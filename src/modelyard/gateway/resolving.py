@@ -46,9 +46,9 @@ def resolve(
         route = found
     if route is None or not _visible(route.account_id, caller, selected) or route.is_going:
         raise unknown(table, caller, reference, selected)
-    if not _is_of(route, model):
+    if not _is_of(route, model) or not _is_let_through(route, caller):
         raise unknown(table, caller, reference, selected)
-    _require_call(caller, route.account_id)
+    _require_call(caller, route.account_id, selected)
     return route
 
 
@@ -70,16 +70,16 @@ def resolve_server(
         found = [] if by_id is None else [by_id]
     if len(found) > 1:
         raise _ambiguous(reference, (server.server_id for server in found), "model servers")
-    if not found or not _visible(found[0].account_id, caller, selected):
+    if not found or not _visible(found[0].account_id, caller, selected) or not _serves(found[0], caller):
         raise NotFound(f"There is no model server '{reference}'.", code="model_server_not_found")
     return through(found[0], caller, selected, draw)
 
 
 def through(server: ServerRoute, caller: Caller, selected: str | None, draw: Draw) -> Route:
     """One of a model server's backends, drawn by weight."""
-    if not _visible(server.account_id, caller, selected):
+    if not _visible(server.account_id, caller, selected) or not _serves(server, caller):
         raise NotFound(f"There is no deployment '{server.server_id}'.", code="deployment_not_found")
-    _require_call(caller, server.account_id)
+    _require_call(caller, server.account_id, selected)
     route = server.choose(draw())
     if route is None:
         raise Unavailable(
@@ -98,7 +98,8 @@ def callable_by(table: RouteTable, caller: Caller, *, selected: str | None = Non
         for route in table
         if not route.is_going
         and _visible(route.account_id, caller, selected)
-        and caller.can(Right.CALL, route.account_id)
+        and _is_let_through(route, caller)
+        and caller.can(Right.CALL, _calling_for(route.account_id, selected))
     ]
 
 
@@ -109,6 +110,7 @@ def servers_callable_by(table: RouteTable, caller: Caller, *, selected: str | No
     for server in table.servers():
         route = server.choose(0)
         allowed = _visible(server.account_id, caller, selected) and caller.can(Right.CALL, server.account_id)
+        allowed = allowed and _serves(server, caller)
         if route is None or not allowed:
             continue
         name = server.alias or server.name
@@ -119,7 +121,8 @@ def servers_callable_by(table: RouteTable, caller: Caller, *, selected: str | No
 
 def readable(caller: Caller, selected: str | None) -> tuple[str, ...]:
     """The accounts in which a caller may mean something by a name."""
-    return (*_own(caller, selected), PLATFORM_ACCOUNT_ID)
+    platform = (PLATFORM_ACCOUNT_ID,) if caller.sees(PLATFORM_ACCOUNT_ID) else ()
+    return (*_own(caller, selected), *platform)
 
 
 def not_deployed(model_id: str, reference: str) -> NotFound:
@@ -133,17 +136,19 @@ def not_deployed(model_id: str, reference: str) -> NotFound:
 
 def paying_account(caller: Caller, route: Route, selected: str | None) -> str:
     """The account a call is written down for: the selected one, else the deployment's if the caller belongs to
-    it, else the caller's first."""
+    it, else the first in which the caller may call."""
     if selected is not None:
         return selected
     if route.account_id in caller.roles:
         return route.account_id
-    return next(iter(caller.roles), PLATFORM_ACCOUNT_ID)
+    able = (account for account in caller.roles if caller.can(Right.CALL, account))
+    return next(able, PLATFORM_ACCOUNT_ID)
 
 
 def unknown(table: RouteTable, caller: Caller, reference: str, selected: str | None = None) -> NotFound:
     """The same words whether it exists or not; names that the caller may see and that look similar are told."""
     names = (name for account in readable(caller, selected) for name in table.names(account))
+    names = (name for name in names if caller.may_call(name))
     similar = difflib.get_close_matches(reference, [name for name, _ in zip(names, range(_LOOKED_AT), strict=False)])
     hint = f"Did you mean {' or '.join(repr(name) for name in similar)}?" if similar else None
     return NotFound(f"There is no deployment '{reference}'.", code="deployment_not_found", hint=hint)
@@ -152,18 +157,42 @@ def unknown(table: RouteTable, caller: Caller, reference: str, selected: str | N
 def _own(caller: Caller, selected: str | None) -> Iterator[str]:
     """The caller's accounts in which it may read."""
     wanted = (selected,) if selected is not None else tuple(caller.roles)
-    return (account for account in wanted if caller.can(Right.READ, account))
+    return (account for account in wanted if caller.sees(account))
 
 
 def _visible(account_id: str, caller: Caller, selected: str | None) -> bool:
     if selected is not None and account_id not in (selected, PLATFORM_ACCOUNT_ID):
         return False
-    return caller.can(Right.READ, account_id)
+    return caller.sees(account_id)
 
 
-def _require_call(caller: Caller, account_id: str) -> None:
-    if not caller.can(Right.CALL, account_id):
+def _is_let_through(route: Route, caller: Caller) -> bool:
+    # A key that is narrowed to some models knows of no others.
+    return caller.models is None or caller.may_call(
+        route.deployment_id, route.deployment_name, route.model_id, route.model_name
+    )
+
+
+def _serves(server: ServerRoute, caller: Caller) -> bool:
+    """As `_is_let_through`: whoever may call a model server may call whatever is behind it."""
+    names = (server.server_id, server.name) if server.alias is None else (server.server_id, server.name, server.alias)
+    return caller.may_call(*names)
+
+
+def _require_call(caller: Caller, account_id: str, selected: str | None) -> None:
+    if not caller.lets_through(Right.CALL):
+        raise Forbidden(
+            "This key's scopes do not include inference.",
+            code="scope_missing",
+            hint="Use a key without scopes, or with the scope inference.",
+        )
+    if not caller.can(Right.CALL, _calling_for(account_id, selected)):
         raise Forbidden("Your role in this account lets you see its deployments, but not call them.")
+
+
+def _calling_for(account_id: str, selected: str | None) -> str:
+    """Where the right to call is needed: what the platform offers is called for an account of the caller's own."""
+    return selected if selected is not None and account_id == PLATFORM_ACCOUNT_ID else account_id
 
 
 def _is_of(route: Route, model: str | None) -> bool:
@@ -172,7 +201,7 @@ def _is_of(route: Route, model: str | None) -> bool:
 
 def _servers(table: RouteTable, caller: Caller, name: str, selected: str | None) -> list[ServerRoute]:
     found = (table.server_named(account, name) for account in _own(caller, selected))
-    return [server for server in found if server is not None]
+    return [server for server in found if server is not None and _serves(server, caller)]
 
 
 def _by_name(
@@ -187,6 +216,7 @@ def _by_name(
         named = [route for account in accounts for route in table.by_name((account,), name)]
         # Names are unique within a model.
         found = [route for route in named if _is_of(route, model) and not route.is_going]
+        found = [route for route in found if _is_let_through(route, caller)]
         if not found and model is None:
             found = [route for account in accounts if (route := table.by_model(account, name)) is not None]
         if len(found) > 1:

@@ -10,8 +10,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from modelyard.errors import MethodNotAllowed
 from modelyard.http.api import (
     accounts,
+    audit,
     deployments,
     groups,
+    keys,
+    members,
     models,
     problems,
     reports,
@@ -31,7 +34,7 @@ from modelyard.http.request_id import RequestId
 
 def create_app(parts: Parts) -> ASGIApp:
     """What a server serves; `modelyard.main` starts and stops what is behind ``parts``."""
-    control = Guard(_control(parts), parts.keys, system.PUBLIC)
+    control = Guard(_control(parts), parts.keys, system.PUBLIC, clock=parts.clock)
     return RequestId(Boundary(HotFirst(parts.hot_routes, control)))
 
 
@@ -74,7 +77,11 @@ def _control(parts: Parts) -> FastAPI:
         deployments.by_id,
         usage.router,
         reports.router,
-        accounts.keys,
+        keys.router,
+        accounts.router,
+        members.router,
+        members.service_accounts,
+        audit.router,
         vendor_credentials.router,
     ):
         app.include_router(router)

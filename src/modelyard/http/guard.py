@@ -7,11 +7,15 @@ from urllib.parse import parse_qsl
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from modelyard.clock import Clock
 from modelyard.control.keys import Keys
 from modelyard.control.scope import Scope as CallerScope
+from modelyard.domain.audit import Actor
 from modelyard.errors import FieldError, InvalidRequest, MalformedRequest, TooLarge
 from modelyard.http.auth import key_from, selected_account
 from modelyard.http.json_body import parse, unprintable
+from modelyard.http.request_id import request_id_of
+from modelyard.store import acting
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 BODY_SECONDS = 30
@@ -20,13 +24,23 @@ BODY_SECONDS = 30
 
 class Guard:
     """Pure ASGI, around the control API. Everything but ``public`` paths needs a key: forgetting to protect a
-    route is not possible. Leaves a `modelyard.control.scope.Scope` in ``scope["state"]["caller_scope"]``."""
+    route is not possible, nor is changing something without a name in the audit log. Leaves a
+    `modelyard.control.scope.Scope` in ``scope["state"]["caller_scope"]``."""
 
-    def __init__(self, app: ASGIApp, keys: Keys, public: Iterable[str], max_body_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Keys,
+        public: Iterable[str],
+        max_body_bytes: int = MAX_BODY_BYTES,
+        *,
+        clock: Clock,
+    ) -> None:
         self._app = app
         self._keys = keys
         self._public = frozenset(public)
         self._max_body_bytes = max_body_bytes
+        self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in self._public:
@@ -40,7 +54,9 @@ class Guard:
         if body:
             _check_content_type(headers)
             parse(body)
-        await self._app(scope, _replay(body, receive), send)
+        actor = Actor(caller.identity_id, caller.identity_type, caller.key_id, request_id_of(scope))
+        with acting(actor, self._clock.now):
+            await self._app(scope, _replay(body, receive), send)
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
         # The server has checked that it is a number; the body itself is counted below anyway.

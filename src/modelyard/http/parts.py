@@ -10,9 +10,11 @@ from starlette.routing import Route
 from modelyard.clock import Clock
 from modelyard.control.accounts import Accounts
 from modelyard.control.api_keys import ApiKeys
+from modelyard.control.audit import AuditLog
 from modelyard.control.deployments import Deployments, Settling
 from modelyard.control.groups import Groups
 from modelyard.control.keys import Keys
+from modelyard.control.members import Members
 from modelyard.control.models import Models
 from modelyard.control.reports import Reports
 from modelyard.control.revisions import Revisions
@@ -92,6 +94,14 @@ class Parts:
     @cached_property
     def accounts(self) -> Accounts:
         return Accounts(self.store, self.clock, self.keys.forget_identity)
+
+    @cached_property
+    def members(self) -> Members:
+        return Members(self.store, self.clock, self.keys.forget_identity)
+
+    @cached_property
+    def audit_log(self) -> AuditLog:
+        return AuditLog(self.store, self.clock, self.settings.audit.retention_days)
 
     @cached_property
     def api_keys(self) -> ApiKeys:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Row, Table, delete, select
+from sqlalchemy import Row, Table, select
 
 from modelyard.store.paging import Page, PageQuery, SortKeys, page_of
 from modelyard.store.session import Session, not_found
@@ -74,5 +74,4 @@ class Entities(Generic[E]):
 
     async def delete(self, entity_id: str) -> bool:
         """Whether there was one. `Conflict` (in_use) where something refers to it."""
-        table = self._shape.table
-        return (await self._session.execute(delete(table).where(table.c.id == entity_id))).rowcount == 1
+        return await self._session.delete(self._shape.table, entity_id)

@@ -55,7 +55,7 @@ class _Key:
 
 async def page_of(session: Session, table: Table, keys: SortKeys, query: PageQuery) -> tuple[Sequence[Row[Any]], int]:
     """The rows of one page in order, and the number of all rows."""
-    ordering = _ordering(table, keys, query.sort)
+    ordering = _ordering(table.c.id, keys, query.sort)
     accounts = None if query.accounts is None else tuple(dict.fromkeys(query.accounts))
     conditions = [table.c[name] == value for name, value in query.where.items()]
     total = await _count(session, table, conditions, accounts)
@@ -75,7 +75,25 @@ async def page_of(session: Session, table: Table, keys: SortKeys, query: PageQue
     return [found[id_] for id_ in (reversed(wanted) if backwards else wanted) if id_ in found], total
 
 
-def _ordering(table: Table, keys: SortKeys, sort: Sequence[tuple[str, bool]]) -> list[_Key]:
+async def page_of_rows(
+    session: Session,
+    statement: Select[Any],
+    keys: SortKeys,
+    last: ColumnElement[Any],
+    query: PageQuery,
+    *,
+    unsorted: tuple[str, bool] = ("created_at", True),
+) -> tuple[Sequence[Row[Any]], int]:
+    """As `page_of`, of any statement, filtered already; ``last`` tells its rows apart, ``unsorted`` is the order where
+    none is asked for. For lists that are never long enough to need more than a sort."""
+    ordering = _ordering(last, keys, query.sort or (unsorted,))
+    total = int((await session.execute(select(func.count()).select_from(statement.subquery()))).scalar_one())
+    order = [key.over(key.by, backwards=False) for key in ordering]
+    wanted = statement.order_by(*order).limit(query.limit).offset((query.page - 1) * query.limit)
+    return (await session.execute(wanted)).all(), total
+
+
+def _ordering(last_key: ColumnElement[Any], keys: SortKeys, sort: Sequence[tuple[str, bool]]) -> list[_Key]:
     """The keys as asked, and always the id last, so that pages never overlap."""
     ordering: dict[str, _Key] = {}
     for name, descending in sort or (("created_at", True),):
@@ -85,7 +103,7 @@ def _ordering(table: Table, keys: SortKeys, sort: Sequence[tuple[str, bool]]) ->
         ordering.setdefault(name, _Key(keys[name], descending))
     # The id goes the way of the key before it: so the index (…, created_at, id) can be walked either way.
     last = list(ordering.values())[-1]
-    ordering.setdefault("id", _Key(table.c.id, last.descending))
+    ordering.setdefault("id", _Key(last_key, last.descending))
     return list(ordering.values())
 
 

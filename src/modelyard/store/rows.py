@@ -5,11 +5,12 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import Row
 
-from modelyard.domain.accounts import Account, ApiKey, IdentityType
+from modelyard.domain.accounts import Account, ApiKey, IdentityType, KeyKind
 from modelyard.domain.deployments import Deployment, DeploymentStatus, Event, Observed, Phase, Target, Worker
 from modelyard.domain.groups import ModelGroup
 from modelyard.domain.models import Model, ModelVendor
 from modelyard.domain.parameters import ParameterSchema
+from modelyard.domain.rights import KeyScope
 from modelyard.domain.servers import Backend, Backends, ModelServer
 from modelyard.domain.templates import (
     BundleConfig,
@@ -152,6 +153,22 @@ _OBSERVED_FIELDS = (
 )
 
 
+ASKED_FIELDS = (
+    "id",
+    "account_id",
+    "created_at",
+    "created_by_user_id",
+    "created_by_identity_type",
+    "model_id",
+    "name",
+    "vendor_configuration",
+    "model_creation_parameters",
+    "deployment_metadata",
+    *(name for name in _TARGET_FIELDS if name != "generation"),
+)
+"""Columns of a deployment that its owner decides, and whose it is."""
+
+
 def asked_values(deployment: Deployment) -> Values:
     """What a deployment's owner decides."""
     return {
@@ -218,12 +235,32 @@ def account(row: Any) -> Account:
     return Account(id=row.id, name=row.name, status=row.status, created_at=row.created_at)
 
 
-_KEY_FIELDS = ("id", "identity_id", "name", "prefix", "digest", "created_at", "expires_at", "revoked_at")
+_KEY_FIELDS = (
+    "id",
+    "identity_id",
+    "name",
+    "prefix",
+    "digest",
+    "created_at",
+    "expires_at",
+    "revoked_at",
+    "last_used_at",
+)
 
 
 def key_values(key: ApiKey) -> Values:
-    return {name: getattr(key, name) for name in _KEY_FIELDS}
+    return {
+        **{name: getattr(key, name) for name in _KEY_FIELDS},
+        "kind": key.kind.value,
+        "scopes": None if key.scopes is None else [scope.value for scope in key.scopes],
+        "models": None if key.models is None else list(key.models),
+    }
 
 
 def key(row: Row[Any]) -> ApiKey:
-    return ApiKey(**{name: getattr(row, name) for name in _KEY_FIELDS})
+    return ApiKey(
+        **{name: getattr(row, name) for name in _KEY_FIELDS},
+        kind=KeyKind(row.kind),
+        scopes=None if row.scopes is None else tuple(KeyScope(scope) for scope in row.scopes),
+        models=None if row.models is None else tuple(row.models),
+    )

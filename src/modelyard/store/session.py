@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import CursorResult, Executable, Row, Select, Table, insert, select, update
+from sqlalchemy import CursorResult, Executable, Row, Select, Table, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from modelyard.errors import Conflict, NotFound
 from modelyard.store.faults import is_duplicate, translated
 from modelyard.store.tables import ROUTES_VERSION, counters
+from modelyard.store.trail import Trail
 
 Values = dict[str, Any]
 
@@ -23,6 +24,7 @@ class Session:
     def __init__(self, connection: AsyncConnection) -> None:
         self.connection = connection
         self.on_postgresql = connection.dialect.name == "postgresql"
+        self.trail = Trail(connection)
         self._versions: dict[tuple[str, str], int] = {}
         self._routes_changed = False
 
@@ -60,10 +62,13 @@ class Session:
                     await self.connection.execute(insert(table).values(**values))
             except IntegrityError as error:
                 _raise_taken(error, taken)
+        self.trail.note("created", table, None, values)
 
     async def replace(self, table: Table, id_: str, values: Values, taken: str) -> None:
         """New values for a row. `Conflict` (changed_meanwhile) where somebody else wrote it after this transaction
         had read it, `NotFound` where it is gone, and as in `insert`."""
+        with translated():
+            before = await self.trail.row(table, id_)
         seen = self._versions.get((table.name, id_))
         statement = update(table).where(table.c.id == id_).values(**values, version=table.c.version + 1)
         if seen is not None:
@@ -78,9 +83,34 @@ class Session:
             await self._missed(table, id_)
         if seen is not None:
             self._versions[table.name, id_] = seen + 1
+        ended = values.get("deleted") is True and before is not None and not before["deleted"]
+        self.trail.note("deleted" if ended else "changed", table, before, values)
+
+    async def alter(self, table: Table, id_: str, values: Values, *, action: str = "changed", taken: str = "") -> None:
+        """New values for some columns of a row that has no version; whoever calls this holds what it depends on.
+        Nothing happens where the row is gone; `Conflict` (name_taken) saying ``taken`` as in `insert`."""
+        with translated():
+            before = await self.trail.row(table, id_)
+            try:
+                async with self._savepoint():
+                    await self.connection.execute(update(table).where(table.c.id == id_).values(**values))
+            except IntegrityError as error:
+                _raise_taken(error, taken)
+        self.trail.note(action, table, before, values)
+
+    async def delete(self, table: Table, id_: str) -> bool:
+        """Whether there was such a row. `Conflict` (in_use) where something refers to it."""
+        with translated():
+            before = await self.trail.row(table, id_)
+        if (await self.execute(delete(table).where(table.c.id == id_))).rowcount == 0:
+            return False
+        self.trail.note("deleted", table, before, None)
+        return True
 
     async def upsert(self, table: Table, values: Values, taken: str) -> None:
         """A new row, or new values for the one with this id."""
+        with translated():
+            before = await self.trail.row(table, values["id"])
         changed = {name: value for name, value in values.items() if name != "id"}
         statement: Any = self.inserting(table).values(**values)
         statement = statement.on_conflict_do_update(
@@ -93,6 +123,7 @@ class Session:
             except IntegrityError as error:
                 _raise_taken(error, taken)
         self._versions.pop((table.name, values["id"]), None)
+        self.trail.note("created" if before is None else "changed", table, before, values)
 
     def inserting(self, table: Table) -> Any:
         """An INSERT that knows ON CONFLICT."""
@@ -104,6 +135,8 @@ class Session:
 
     async def finish(self) -> None:
         """The last statements before the commit: the counter is everybody's, so its lock is held for this long only."""
+        with translated():
+            await self.trail.write()
         if self._routes_changed:
             one_more = update(counters).where(counters.c.name == ROUTES_VERSION).values(value=counters.c.value + 1)
             await self.execute(one_more)

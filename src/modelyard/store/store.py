@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from modelyard.errors import Unavailable
 from modelyard.store import migrations
 from modelyard.store.accounts import Accounts
+from modelyard.store.audit import AuditLog
 from modelyard.store.deployments import Deployments
 from modelyard.store.engine import BUSY_SECONDS, READ_ONLY, open_engine
 from modelyard.store.faults import cause_of, translated
@@ -43,6 +44,7 @@ class Transaction:
         self.worker_time = WorkerTime(session)
         self.vendor_credentials = VendorCredentials(session)
         self.idempotency = Idempotency(session)
+        self.audit = AuditLog(session)
 
 
 class Store:

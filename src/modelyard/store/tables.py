@@ -55,11 +55,13 @@ identities = Table(
     metadata,
     Column("id", Name, primary_key=True),
     Column("type", Name, nullable=False),
+    # in lower case, as far as it is ASCII
     Column("email", Name, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("first_name", String),
     Column("last_name", String),
     Column("is_administrator", Boolean, nullable=False),
+    Index("ix_identities_email", "email", unique=True),
 )
 
 memberships = Table(
@@ -69,7 +71,18 @@ memberships = Table(
     Column("account_id", Name, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
     Column("identity_id", Name, ForeignKey("identities.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("role", Name, nullable=False),
+    Column("state", Name, nullable=False, server_default="active"),
     UniqueConstraint("account_id", "identity_id"),
+)
+
+subjects = Table(
+    "subjects",
+    metadata,
+    # as whom somebody signs in: an OIDC provider's word for a person
+    Column("issuer", Name, primary_key=True),
+    Column("subject", Name, primary_key=True),
+    Column("identity_id", Name, ForeignKey("identities.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", Instant, nullable=False),
 )
 
 keys = Table(
@@ -83,6 +96,38 @@ keys = Table(
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
     Column("revoked_at", Instant),
+    Column("kind", Name, nullable=False, server_default="key"),
+    Column("scopes", Json),
+    Column("models", Json),
+    Column("last_used_at", Instant),
+)
+
+retired_secrets = Table(
+    "retired_secrets",
+    metadata,
+    # what a key was before it was rotated, for as long as it stays valid
+    Column("digest", Name, primary_key=True),
+    Column("key_id", Name, ForeignKey("keys.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("ends_at", Instant, nullable=False),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    # no foreign keys: it outlives what it tells of. A trigger refuses every UPDATE.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False, index=True),
+    Column("account_id", Name),
+    Column("actor_id", Name, nullable=False),
+    Column("actor_type", Name, nullable=False),
+    Column("key_id", Name, nullable=False),
+    Column("request_id", Name, nullable=False),
+    Column("action", Name, nullable=False),
+    Column("entity_type", Name, nullable=False),
+    Column("entity_id", Name, nullable=False, index=True),
+    Column("before", Json),
+    Column("after", Json),
+    Index("ix_audit_log_account", "account_id", "id"),
 )
 
 vendor_credentials = Table(

@@ -77,6 +77,23 @@ def test_keys_come_and_go(server: Running, account: str, name: str) -> None:
     assert name not in done("keys", "list")
 
 
+def test_a_narrow_key_is_made_rotated_and_listed(server: Running, account: str, name: str) -> None:
+    first = done(
+        "keys", "create", name, "--account", account, "--scope", "read", "--model", "a", "--model", "b"
+    ).strip()
+    held = httpx.get(f"{server.url}/user-info", headers={"x-api-key": first}).json()["id"]
+    done("keys", "create", f"{name}-2", "--for", held, "--scope", "inference", "--scope", "read")
+    lines = {line.split()[0]: line for line in done("keys", "list").splitlines() if name in line}
+    assert "inference, read" in lines[f"{name}-2"]
+    key_id = lines[name].split()[-1]
+    second = done("keys", "rotate", key_id, "--grace", "0").strip()
+    status = {
+        key: httpx.get(f"{server.url}/user-info", headers={"x-api-key": key}).status_code for key in (first, second)
+    }
+    assert status == {first: 401, second: 200}
+    assert httpx.get(f"{server.url}/v4/api-keys/{key_id}", headers={"x-api-key": second}).json()["models"] == ["a", "b"]
+
+
 def test_what_the_server_says_is_told(account: str, name: str) -> None:
     refused = run("keys", "create", name, "--account", account, "--expires-at", "2001-01-01T00:00:00Z")
     assert refused.exit_code != 0

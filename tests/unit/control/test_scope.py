@@ -14,7 +14,7 @@ def scope(selected: str | None = None, **roles: Role) -> Scope:
 def test_reads_span_every_account_and_the_platform_s() -> None:
     assert scope(a=Role.VIEWER, b=Role.ADMIN).readable == ("a", "b", PLATFORM_ACCOUNT_ID)
     assert scope("b", a=Role.VIEWER, b=Role.ADMIN).readable == ("b", PLATFORM_ACCOUNT_ID)
-    assert scope(a=Role.DISABLED).readable == (PLATFORM_ACCOUNT_ID,)
+    assert scope(a=Role.DISABLED).readable == (), "who has no place anywhere sees nothing"
 
 
 def test_a_filter_narrows_and_never_widens() -> None:

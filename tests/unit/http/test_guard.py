@@ -13,6 +13,7 @@ from modelyard.http.auth import key_from, selected_account
 from modelyard.http.boundary import Boundary
 from modelyard.http.guard import Guard
 from modelyard.http.request_id import RequestId
+from modelyard.testing.clock import FakeClock
 
 CALLER = Caller("k", "i", IdentityType.USER, False, {"acc": Role.ADMIN})
 
@@ -52,7 +53,7 @@ async def call(
 
 
 def guarded(**more: Any) -> Any:
-    return RequestId(Boundary(Guard(echo, OneKey(), ("/open",), **more)))  # type: ignore[arg-type]
+    return RequestId(Boundary(Guard(echo, OneKey(), ("/open",), clock=FakeClock(), **more)))  # type: ignore[arg-type]
 
 
 def piece(body: bytes, more: bool = False) -> Message:

@@ -1,29 +1,30 @@
-"""/user-info, /users, /accounts (also under /v4), and /v4/api-keys"""
+"""/user-info, /users and POST /accounts (also under /v4), and /v4/accounts"""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from modelyard.control.accounts import UserChange as Change
 from modelyard.http.api.convert import accounts as convert
-from modelyard.http.api.given import GivenAttempt, GivenParts, GivenScope, problems
-from modelyard.http.api.lists import page_answer
+from modelyard.http.api.given import GivenAnyScope, GivenAttempt, GivenParts, GivenScope, problems
+from modelyard.http.api.lists import page_answer, page_query
 from modelyard.http.api.wire.accounts import (
+    AccountChange,
     AccountCreate,
     AccountCreated,
-    KeyAnswer,
-    KeyCreate,
-    KeyCreated,
-    KeyQuery,
+    AccountDetail,
+    AccountQuery,
     UserAnswer,
+    UserChange,
 )
-from modelyard.http.api.wire.common import Deleted, PageAnswer
+from modelyard.http.api.wire.common import PageAnswer
 
 people = APIRouter(tags=["Who am I"])
-keys = APIRouter(prefix="/v4/api-keys", tags=["API keys"])
+router = APIRouter(prefix="/v4", tags=["Accounts"])
 
 
 @people.get("/user-info", responses=problems())
-async def user_info(parts: GivenParts, scope: GivenScope) -> UserAnswer:
+async def user_info(parts: GivenParts, scope: GivenAnyScope) -> UserAnswer:
     """Whose key this is, and in which accounts with which role."""
     return convert.user(await parts.accounts.me(scope))
 
@@ -42,21 +43,29 @@ async def create_account(
     return AccountCreated(account_id=(await parts.accounts.create(scope, body.account_name, attempt)).id)
 
 
-@keys.post("", responses=problems(404, 409))
-async def create_key(parts: GivenParts, scope: GivenScope, attempt: GivenAttempt, body: KeyCreate) -> KeyCreated:
-    """A service account with one role in one account, and its key, which is shown this once."""
-    return convert.created_key(await parts.api_keys.create(scope, convert.key_draft(body), attempt))
+@router.patch("/users/{user_id}", responses=problems(404, 409))
+async def change_user(parts: GivenParts, scope: GivenScope, user_id: str, body: UserChange) -> UserAnswer:
+    """Your own names; for administrators of the installation, anybody's, and who else is one."""
+    change = Change(body.first_name, body.last_name, body.is_deployment_admin)
+    return convert.user(await parts.accounts.change_user(scope, user_id, change))
 
 
-@keys.get("", responses=problems())
-async def list_keys(parts: GivenParts, scope: GivenScope, query: Annotated[KeyQuery, Query()]) -> PageAnswer[KeyAnswer]:
-    """The keys of the accounts that you administer."""
-    page = await parts.api_keys.page(scope, query.account_id, query.page, query.limit)
-    return page_answer(page, [convert.key(held) for held in page.items])
+@router.get("/accounts", responses=problems())
+async def list_accounts(
+    parts: GivenParts, scope: GivenScope, query: Annotated[AccountQuery, Query()]
+) -> PageAnswer[AccountDetail]:
+    """The accounts that you belong to; all, for administrators of the installation."""
+    page = await parts.accounts.page(scope, page_query(scope, query))
+    return page_answer(page, [convert.account(account) for account in page.items])
 
 
-@keys.delete("/{key_id}", responses=problems(404))
-async def revoke_key(parts: GivenParts, scope: GivenScope, key_id: str) -> Deleted:
-    """From now on nobody can use it."""
-    await parts.api_keys.revoke(scope, key_id)
-    return Deleted(count=1, success=True)
+@router.get("/accounts/{account_id}", responses=problems(404))
+async def account(parts: GivenParts, scope: GivenScope, account_id: str) -> AccountDetail:
+    return convert.account(await parts.accounts.get(scope, account_id))
+
+
+@router.patch("/accounts/{account_id}", responses=problems(404))
+async def change_account(parts: GivenParts, scope: GivenScope, account_id: str, body: AccountChange) -> AccountDetail:
+    """Another name, by its admins. Administrators of the installation disable it, which takes every right in it away
+    and deletes nothing."""
+    return convert.account(await parts.accounts.change(scope, account_id, body.name, body.status))

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from modelyard.control.idempotency import Attempt
-from modelyard.control.scope import Scope
+from modelyard.control.scope import Scope, require_scope
+from modelyard.domain.accounts import Right
 from modelyard.errors import InvalidRequest
 from modelyard.http.api.wire.common import Problem
 from modelyard.http.auth import ACCOUNT_HEADER
@@ -22,6 +23,12 @@ def _parts(request: Request) -> Parts:
 
 
 def _scope(request: Request) -> Scope:
+    scope = _any_scope(request)
+    require_scope(scope.caller, Right.READ)
+    return scope
+
+
+def _any_scope(request: Request) -> Scope:
     _refuse_repeated(request)
     # Left there by the guard, which every path that needs it goes through.
     scope: Scope = request.state.caller_scope
@@ -43,7 +50,7 @@ async def _attempt(request: Request) -> Attempt:
         raise InvalidRequest.at("header", "idempotency-key", msg=msg)
     retries = request.headers.get("x-stainless-retry-count", "0")
     return Attempt.of(
-        _scope(request).caller.key_id,
+        _any_scope(request).caller.key_id,
         method=request.method,
         path=request.url.path,
         account=request.headers.get(ACCOUNT_HEADER, ""),
@@ -55,6 +62,9 @@ async def _attempt(request: Request) -> Attempt:
 
 GivenParts = Annotated[Parts, Depends(_parts)]
 GivenScope = Annotated[Scope, Depends(_scope)]
+"""For all but the calls below: the key's scopes must let reading through, or more."""
+GivenAnyScope = Annotated[Scope, Depends(_any_scope)]
+"""For what every key may ask and do about itself, whatever its scopes."""
 GivenAttempt = Annotated[Attempt, Depends(_attempt)]
 
 

@@ -1,9 +1,9 @@
-"""People and keys, to and from the wire."""
+"""People and accounts, to and from the wire."""
 
-from typing import Any
-
-from modelyard.control.api_keys import HeldKey, KeyDraft
-from modelyard.domain.accounts import Identity, Membership, Role
+from modelyard.control.members import Invitation
+from modelyard.control.members import MemberChange as Change
+from modelyard.control.oversight import Member
+from modelyard.domain.accounts import Account, Identity, IdentityType, Membership, MemberState, Role
 from modelyard.http.api.wire import accounts as wire
 
 
@@ -25,34 +25,47 @@ def _profile(membership: Membership) -> wire.AccessProfile:
         id=membership.id,
         account=wire.AccountAnswer(id=account.id, name=account.name, status=account.status),
         identity=wire.IdentityAnswer(id=membership.identity_id, type=membership.identity_type),
-        role=membership.role,
+        role=membership.effective,
     )
 
 
-def key_draft(body: wire.KeyCreate) -> KeyDraft:
-    return KeyDraft(body.name, body.account_id, Role(body.role), body.expires_at)
+def account(account: Account) -> wire.AccountDetail:
+    return wire.AccountDetail(id=account.id, name=account.name, status=account.status, created_at=account.created_at)
 
 
-def key(held: HeldKey) -> wire.KeyAnswer:
-    return wire.KeyAnswer(**_key(held))
+def invitation(body: wire.MemberCreate) -> Invitation:
+    return Invitation(body.email, Role(body.role), body.first_name, body.last_name)
 
 
-def created_key(held: HeldKey) -> wire.KeyCreated:
-    """With the secret, which nobody can ask for again."""
-    assert held.secret is not None
-    return wire.KeyCreated(**_key(held), key=held.secret)
+def member_change(body: wire.MemberChange | wire.ServiceAccountChange) -> Change:
+    return Change(
+        role=None if body.role is None else Role(body.role),
+        state=None if body.status is None else MemberState(body.status),
+        name=body.name if isinstance(body, wire.ServiceAccountChange) else None,
+    )
 
 
-def _key(held: HeldKey) -> dict[str, Any]:
-    return {
-        "id": held.key.id,
-        "name": held.key.name,
-        "prefix": held.key.prefix,
-        "identity_id": held.identity.id,
-        "identity_type": held.identity.type,
-        "memberships": [
-            wire.KeyMembership(account_id=each.account.id, role=each.role) for each in held.identity.memberships
-        ],
-        "created_at": held.key.created_at,
-        "expires_at": held.key.expires_at,
-    }
+def member(member: Member) -> wire.MemberAnswer:
+    identity, membership = member.identity, member.membership
+    return wire.MemberAnswer(
+        id=identity.id,
+        account_id=membership.account.id,
+        type=identity.type,
+        email=identity.email if identity.type is IdentityType.USER else None,
+        first_name=identity.first_name,
+        last_name=identity.last_name,
+        role=membership.role,
+        status=membership.state,
+    )
+
+
+def service_account(member: Member) -> wire.ServiceAccountAnswer:
+    identity, membership = member.identity, member.membership
+    return wire.ServiceAccountAnswer(
+        id=identity.id,
+        account_id=membership.account.id,
+        name=identity.first_name or "",
+        role=membership.role,
+        status=membership.state,
+        created_at=identity.created_at,
+    )

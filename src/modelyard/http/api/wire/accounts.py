@@ -1,18 +1,19 @@
-"""People, accounts and keys on the wire: the official client's ``user_info``; keys are ours."""
+"""People and accounts on the wire: the official client's ``user_info``; members and service accounts are ours."""
 
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, Strict
+from pydantic import Field, StringConstraints
 
-from modelyard.domain.accounts import IdentityType, Role
-from modelyard.http.api.wire.common import MAX_LIMIT, MAX_PAGE, Answer, Body, Id, Name
+from modelyard.domain.accounts import IdentityType, MemberState, Role
+from modelyard.http.api.wire.common import Answer, Body, Choice, Id, ListQuery, Name
 
 
 class AccountAnswer(Answer):
     id: str
     name: str
     status: str
+    """``active``; in an account that is ``disabled`` nobody has any right."""
     organization_id: str | None = None
 
 
@@ -41,6 +42,13 @@ class UserAnswer(Answer):
     preferences: dict[str, str] = Field(default_factory=dict)
 
 
+class UserChange(Body):
+    first_name: Name | None = None
+    last_name: Name | None = None
+    is_deployment_admin: bool | None = None
+    """Whether this is an administrator of the installation; only such may say so."""
+
+
 class AccountCreate(Body):
     account_name: Name
 
@@ -49,37 +57,75 @@ class AccountCreated(Answer):
     account_id: str
 
 
-class KeyCreate(Body):
+class AccountChange(Body):
+    name: Name | None = None
+    status: Literal["active", "disabled"] | None = None
+    """Only administrators of the installation may change it."""
+
+
+class AccountDetail(AccountAnswer):
+    created_at: datetime
+
+
+class AccountQuery(ListQuery):
+    """As every list."""
+
+
+Grantable = Literal["admin", "manager", "editor", "member", "viewer", "labeler"]
+Email = Annotated[str, StringConstraints(min_length=3, max_length=320)]
+
+
+class MemberCreate(Body):
+    email: Email
+    """Upper and lower case make no difference."""
+    role: Annotated[Grantable, Field()] = "member"
+    first_name: Name | None = None
+    last_name: Name | None = None
+
+
+class MemberChange(Body):
+    role: Grantable | None = None
+    status: Literal["active", "disabled"] | None = None
+    """Who is disabled keeps the role, without any right."""
+
+
+class MemberQuery(ListQuery):
+    role: Choice[Role] | None = None
+    status: Choice[MemberState] | None = None
+    type: Choice[IdentityType] | None = None
+    email: Email | None = None
+
+
+class MemberAnswer(Answer):
+    id: str
+    """The identity's id, as in ``created_by_user_id``."""
+    account_id: str
+    type: IdentityType
+    email: str | None
+    """None for service accounts."""
+    first_name: str | None
+    last_name: str | None
+    role: Role
+    status: MemberState
+    """``invited`` until the first sign-in."""
+
+
+class ServiceAccountCreate(Body):
     name: Name
     account_id: Id | None = None
-    role: Annotated[Literal["admin", "manager", "editor", "member", "viewer", "labeler"], Field()] = "member"
-    expires_at: Annotated[AwareDatetime, Strict(False)] | None = None
+    role: Annotated[Grantable, Field()] = "member"
 
 
-class KeyQuery(Body):
-    page: Annotated[int, Field(strict=False, ge=1, le=MAX_PAGE)] = 1
-    limit: Annotated[int, Field(strict=False, ge=1, le=MAX_LIMIT)] = 100
-    account_id: Id | None = None
-    """Only the keys of this account's members."""
+class ServiceAccountChange(Body):
+    name: Name | None = None
+    role: Grantable | None = None
+    status: Literal["active", "disabled"] | None = None
 
 
-class KeyMembership(Answer):
-    account_id: str
-    role: Role
-
-
-class KeyAnswer(Answer):
+class ServiceAccountAnswer(Answer):
     id: str
+    account_id: str
     name: str
-    prefix: str
-    """How the key begins."""
-    identity_id: str
-    identity_type: IdentityType
-    memberships: list[KeyMembership]
+    role: Role
+    status: MemberState
     created_at: datetime
-    expires_at: datetime | None
-
-
-class KeyCreated(KeyAnswer):
-    key: str
-    """The key itself, shown this once."""
