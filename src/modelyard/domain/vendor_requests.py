@@ -22,7 +22,6 @@ _PRIORITY = ("priority", ParameterType.INT, "Lower numbers go first")
 _SERVICE_TIER = ("service_tier", ParameterType.STR, "The vendor's class of service")
 _TASK_TYPE = ("taskType", ParameterType.STR, "What texts are embedded for, such as RETRIEVAL_QUERY")
 _TITLE = ("title", ParameterType.STR, "The title of what is embedded, for RETRIEVAL_DOCUMENT")
-_OUTPUT_DIMENSIONALITY = ("outputDimensionality", ParameterType.INT, "How long vectors are to be")
 _AUTO_TRUNCATE = ("autoTruncate", ParameterType.BOOL, "Whether texts that are too long are cut rather than refused")
 _MEDIA_RESOLUTION = ("mediaResolution", ParameterType.STR, "How many tokens an image costs")
 _SAFETY_MODE = ("safety_mode", ParameterType.STR, "CONTEXTUAL, STRICT or OFF")
@@ -41,9 +40,9 @@ _ROWS: Mapping[tuple[ModelVendor, ModelType], tuple[_Row, ...]] = {
     (ModelVendor.COHERE, ModelType.EMBEDDING): (_INPUT_TYPE, _TRUNCATE, _DIMENSIONS, _PRIORITY),
     (ModelVendor.COHERE, ModelType.RERANKING): (_PER_DOCUMENT, _PRIORITY),
     (ModelVendor.GOOGLE, ModelType.CHAT_COMPLETION): (_MEDIA_RESOLUTION,),
-    (ModelVendor.GOOGLE, ModelType.EMBEDDING): (_TASK_TYPE, _TITLE, _OUTPUT_DIMENSIONALITY),
+    (ModelVendor.GOOGLE, ModelType.EMBEDDING): (_TASK_TYPE, _TITLE, _DIMENSIONS),
     (ModelVendor.VERTEX_AI, ModelType.CHAT_COMPLETION): (_MEDIA_RESOLUTION,),
-    (ModelVendor.VERTEX_AI, ModelType.EMBEDDING): (_TASK_TYPE, _TITLE, _OUTPUT_DIMENSIONALITY, _AUTO_TRUNCATE),
+    (ModelVendor.VERTEX_AI, ModelType.EMBEDDING): (_TASK_TYPE, _TITLE, _DIMENSIONS, _AUTO_TRUNCATE),
     (ModelVendor.BEDROCK, ModelType.EMBEDDING): (_DIMENSIONS, _NORMALIZE, _INPUT_TYPE, _TRUNCATE),
 }
 

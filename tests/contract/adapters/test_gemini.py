@@ -442,7 +442,7 @@ def test_a_blocked_prompt_is_the_callers_to_mend() -> None:
 
 
 def test_embeddings_of_the_gemini_api() -> None:
-    request = EmbeddingRequest(["a", "b"], Bindings({"taskType": "RETRIEVAL_QUERY", "outputDimensionality": 2}))
+    request = EmbeddingRequest(["a", "b"], Bindings({"taskType": "RETRIEVAL_QUERY", "dimensions": 2}))
     wire = GEMINI.encode_embedding(request, route("gemini-embedding-001"))
     assert wire.path == "/v1beta/models/gemini-embedding-001:batchEmbedContents"
     each = {"model": "models/gemini-embedding-001", "taskType": "RETRIEVAL_QUERY", "outputDimensionality": 2}
@@ -462,7 +462,7 @@ def test_embeddings_of_the_gemini_api() -> None:
 
 
 def test_embeddings_of_vertex_by_prediction() -> None:
-    request = EmbeddingRequest(["a", "b"], Bindings({"taskType": "RETRIEVAL_QUERY", "outputDimensionality": 2}))
+    request = EmbeddingRequest(["a", "b"], Bindings({"taskType": "RETRIEVAL_QUERY", "dimensions": 2}))
     there = vertex_route("text-embedding-005")
     wire = VERTEX.encode_embedding(request, there)
     assert wire.path.endswith("/publishers/google/models/text-embedding-005:predict")

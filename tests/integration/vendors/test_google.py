@@ -80,6 +80,15 @@ async def _embed(vendor: FakeVendor) -> JSONResponse:
     )
 
 
+async def test_shorter_vectors_for_an_application_of_openais(house: House, vendor: FakeVendor) -> None:
+    answers(vendor, "gemini/embeddings.json")
+    body = {"model": "gemini-embedding-001", "input": ["a", "b"], "dimensions": 2}
+    answer = await house.http.post("/v1/embeddings", json=body)
+    assert answer.status_code == 200, answer.text
+    assert [each["embedding"] for each in answer.json()["data"]] == [[0.1, -0.0025], [1, 0]]
+    assert {each["outputDimensionality"] for each in vendor.asked[0].body["requests"]} == {2}
+
+
 async def test_a_blocked_prompt(house: House, vendor: FakeVendor) -> None:
     answers(vendor, "gemini/blocked.json")
     answer = await house.chat(MODEL, "Hi")

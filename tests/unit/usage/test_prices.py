@@ -71,7 +71,8 @@ def test_what_workers_of_our_own_answered_has_no_price_by_the_token() -> None:
 def test_the_catalogs_prices_are_found_by_the_vendors_name_of_the_model() -> None:
     models = catalog.load().vendor_models
     known = next(model for model in models if model.prices and model.prices[0].input)
-    record = replace(RECORD, vendor=known.vendor.value, vendor_model=known.model, response_tokens=0)
+    day = datetime.combine(known.prices[0].since, datetime.min.time(), UTC)
+    record = replace(RECORD, started_at=day, vendor=known.vendor.value, vendor_model=known.model, response_tokens=0)
     assert (Pricing(models, CostSettings()).priced(record).cost_nano or 0) > 0
     other = replace(record, vendor="OTHER")
     assert Pricing(models, CostSettings()).priced(other).is_unpriced

@@ -21,6 +21,8 @@ _OURS = frozenset({"model", "content", "requests", "instances"})
 _OF_INSTANCES = frozenset({"task_type", "taskType", "title"})
 """Parameters that :predict takes with each text, in its own spelling; the others are the whole call's."""
 
+_RENAMED = {"dimensions": "outputDimensionality"}
+"""What is called alike with every vendor."""
 _PREDICT_NAMES = {"taskType": "task_type"}
 
 _encode = msgspec.json.Encoder().encode
@@ -70,7 +72,7 @@ def _bindings(request: EmbeddingRequest) -> dict[str, Any]:
     for name in bindings:
         if name in _OURS:
             raise unsupported("model_request_parameters", f"'{name}' is a field of the request itself")
-    return dict(bindings)
+    return {_RENAMED.get(name, name): value for name, value in bindings.items()}
 
 
 def _prompt(usage: wire.UsageMetadata | None) -> int | None:
