@@ -51,6 +51,7 @@ format: dev ## mend what a machine can mend
 	$(BIN)/ruff check --fix .
 
 bench: dev ## every benchmark that docs/performance.md quotes (installs the peers; takes a while)
+	$(BIN)/python -m pip install --quiet --group bench
 	benchmarks/run-all
 
 docs: dev ## the documentation site, built strictly, in site/

@@ -181,3 +181,34 @@ def test_calls_go_on_while_the_disk_is_full_and_usage_is_written_later(
         asyncio.run(fill_up(there, counts, disk))
     tell("the disk of the data directory is full", counts)
     assert counts.whole, counts
+
+
+async def start_without_room(there: Yard, counts: Counts, disk: Path) -> None:
+    async with there.load(2) as load:
+        load.counts = counts
+        await load.answered(10)
+        filling = await asyncio.to_thread(fill, disk)
+        path = await asyncio.to_thread(made, there.api, {**TEMPLATE, "name": "late"}, {}, wait=False)
+        await eventually(lambda: bool(failed_with(there.api, path)))
+        reason = failed_with(there.api, path)
+        assert f"The disk that holds {disk}" in reason, reason
+        assert "free some space" in reason
+        filling.unlink()
+        await eventually(lambda: there.api.get(path).json()["status"] == "READY")
+        await load.answered(10)
+    await there.settled(counts, others=1)
+
+
+def test_a_worker_that_finds_no_room_is_started_once_there_is_some(
+    start_server: Start, tmp_path_factory: Paths, tell: Tell
+) -> None:
+    counts = Counts()
+    database = tmp_path_factory.mktemp("elsewhere") / "modelyard.db"
+    settings = {**SETTINGS, "MODELYARD_DATABASE_URL": f"sqlite:///{database}"}
+    with (
+        small_disk(tmp_path_factory.mktemp("disk")) as disk,
+        yard(start_server, disk, counts, workers=1, settings=settings) as there,
+    ):
+        asyncio.run(start_without_room(there, counts, disk))
+    tell("a worker starts while its disk is full", counts)
+    assert counts.whole, counts

@@ -78,12 +78,12 @@ class Yard:
         answer = await asyncio.to_thread(self.api.patch, self.path, json=body)
         assert answer.status_code == 200, answer.text
 
-    async def settled(self, counts: Counts) -> None:
-        """Wait for the workers that are wanted, and count those beyond."""
+    async def settled(self, counts: Counts, others: int = 0) -> None:
+        """Wait for the workers that are wanted, and count those beyond; ``others`` are of other deployments."""
         try:
-            await eventually(lambda: len(self.pids()) == self.ready() == self.workers)
+            await eventually(lambda: len(self.pids()) == self.ready() + others == self.workers + others)
         except TimeoutError:
-            counts.doubled = max(0, len(self.pids()) - self.workers)
+            counts.doubled = max(0, len(self.pids()) - self.workers - others)
             raise
 
     def used(self) -> tuple[int, int]:
