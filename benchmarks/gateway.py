@@ -110,11 +110,13 @@ http {{
 
 
 @contextlib.contextmanager
-def modelyard(directory: Path) -> Iterator[Target]:
+def modelyard(directory: Path) -> Iterator[list[Target]]:
+    """Both surfaces of one server, called one after the other."""
     with serving(directory, cpu=GATEWAY_CPU) as server:
         deployment = deploy_stub(server, [], cpu=LOAD_CPU)
         url = f"{server.url}/v4/models/{deployment}/chat-completions"
-        yield Target("modelyard", url, V4_BODY, server.headers)
+        openai = Target("modelyard, /v1", f"{server.url}/v1/chat/completions", OPENAI_BODY, server.headers)
+        yield [Target("modelyard", url, V4_BODY, server.headers), openai]
 
 
 @contextlib.contextmanager
@@ -191,7 +193,7 @@ def main() -> None:
         directory = Path(name)
         upstream = stack.enter_context(stub(directory))
         (directory / "ours").mkdir()
-        targets = [stack.enter_context(modelyard(directory / "ours"))]
+        targets = stack.enter_context(modelyard(directory / "ours"))
         targets += [stack.enter_context(peers[peer](directory, upstream)) for peer in options.only]
         targets.append(Target("the stub itself", f"{upstream}/v1/chat/completions", OPENAI_BODY, {}))
         for target in targets:

@@ -1,6 +1,7 @@
 """What OpenAI's API knows and no model here can honour: refused by name, with the remedy."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from msgspec import Struct
@@ -29,12 +30,15 @@ _NOT_MEANT: Mapping[str, tuple[Sequence[Any], str]] = {
 
 def refuse(body: Struct) -> None:
     """Raise `InvalidRequest` (code unsupported_parameter) naming the first field that cannot be honoured."""
-    for name in body.__struct_fields__:
-        if name not in _NOT_MEANT or (value := getattr(body, name)) is None:
-            continue
-        harmless, why = _NOT_MEANT[name]
-        if value not in harmless:
-            raise unsupported(name, why)
+    for name in _refused_in(type(body)):
+        value = getattr(body, name)
+        if value is not None and value not in _NOT_MEANT[name][0]:
+            raise unsupported(name, _NOT_MEANT[name][1])
+
+
+@cache
+def _refused_in(kind: type[Struct]) -> tuple[str, ...]:
+    return tuple(name for name in kind.__struct_fields__ if name in _NOT_MEANT)
 
 
 def unsupported(name: str, why: str, *place: str | int) -> InvalidRequest:

@@ -25,10 +25,10 @@ MAX_CHOICES = 2048
 
 def read(decoder: "msgspec.json.Decoder[B]", kind: type[B], body: bytes, route: Route) -> tuple[B, Extras]:
     """``body`` checked, less the fields that the model's template declares: they come beside it."""
-    declared = {parameter.name for parameter in route.request_schema.parameters} - set(kind.__struct_fields__)
     try:
         read_body, extras = decode(decoder, body), {}
     except InvalidRequest as error:
+        declared = {parameter.name for parameter in route.request_schema.parameters} - set(kind.__struct_fields__)
         if not declared or error.errors[0].type != "unknown":
             raise
         whole = msgspec.json.decode(body)
@@ -140,6 +140,8 @@ def _sampling(body: TextBody) -> dict[str, Any]:
 def _further(route: Route, body: TextBody) -> Extras:
     """Sampling fields that only servers of this protocol know. llama.cpp calls the last one otherwise."""
     penalty = body.repetition_penalty
+    if penalty is None and body.min_p is None:
+        return {}
     given = {"min_p": body.min_p, "repetition_penalty": penalty}
     if route.vendor is None:
         given["repeat_penalty"] = penalty
@@ -148,6 +150,8 @@ def _further(route: Route, body: TextBody) -> Extras:
 
 def _bindings(route: Route, given: Bindings | None, extras: Extras, further: Extras) -> Bindings | None:
     """Request parameters: what the template declares, checked; and what the protocol itself knows."""
+    if given is None and not extras and not further and not route.request_schema.parameters:
+        return None
     declared = {parameter.name for parameter in route.request_schema.parameters}
     bindings = {**(given.bindings if given is not None else {}), **extras}
     bindings |= {name: value for name, value in further.items() if name in declared}
