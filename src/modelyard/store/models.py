@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select, union_all, update
 
 from modelyard.domain.models import Model
 from modelyard.store import rows
@@ -87,7 +87,8 @@ class Models(Entities[Model]):
 
     async def find_id(self, reference: str, accounts: Sequence[str]) -> str | None:
         """The id of a model of that id or name in one of ``accounts``."""
-        meant = or_(table.c.id == reference, table.c.name == reference)
-        statement = select(table.c.id).where(meant, table.c.account_id.in_(accounts)).order_by(table.c.id).limit(1)
-        row = await self._session.one(statement)
+        within = select(table.c.id).where(table.c.account_id.in_(accounts))
+        # Two statements in one, so that each goes by an index.
+        either = union_all(within.where(table.c.id == reference), within.where(table.c.name == reference))
+        row = (await self._session.execute(either.limit(1))).first()
         return None if row is None else str(row.id)

@@ -362,3 +362,14 @@ async def test_events_are_the_last_ones_newest_first_and_outlive_the_deployment(
         assert await tx.deployments.events(deployment.id, 3) == [events[3], events[2], events[1]]
         await tx.deployments.remove(deployment.id)
         assert len(await tx.deployments.events(deployment.id, 10)) == 4
+
+
+async def test_a_model_is_found_by_its_id_or_name_in_the_accounts_given(store, make, accounts):
+    model = make.model(name="mine")
+    async with store.begin() as tx:
+        await tx.models.add(model)
+    async with store.read() as tx:
+        for reference in (model.id, "mine"):
+            assert await tx.models.find_id(reference, accounts) == model.id
+            assert await tx.models.find_id(reference, accounts[1:]) is None
+        assert await tx.models.find_id("other", accounts) is None
