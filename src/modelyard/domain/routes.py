@@ -118,12 +118,9 @@ class RouteTable:
     def by_id(self, deployment_id: str) -> Route | None:
         return self._by_id.get(deployment_id)
 
-    def by_name(self, accounts: Iterable[str], name: str) -> tuple[Route, ...]:
-        """Every deployment called ``name`` in the first of ``accounts`` that has one."""
-        for account in accounts:
-            if found := self._by_name.get((account, name)):
-                return found
-        return ()
+    def by_name(self, account: str, name: str) -> tuple[Route, ...]:
+        """The account's deployments called ``name``."""
+        return self._by_name.get((account, name), ())
 
     def by_model(self, account: str, model: str) -> Route | None:
         """The deployment that a model of the account, by name or id, is called through: the newest of those that are

@@ -15,6 +15,8 @@ from modelyard.errors import Forbidden, InvalidRequest, NotFound, Unavailable
 _LOOKED_AT = 2000
 """Names among which a similar one is looked for."""
 
+_PLATFORM = (PLATFORM_ACCOUNT_ID,)
+
 Draw = Callable[[], float]
 """A number from 0 on and below 1, another one each time."""
 
@@ -63,7 +65,7 @@ def resolve_server(
 ) -> Route:
     """The deployment behind a model server of which ``reference`` is the id, or with ``by_alias`` the alias."""
     if by_alias:
-        named = _servers(table, caller, reference, selected)
+        named = _servers(table, caller, _own(caller, selected), reference)
         found = [server for server in named if server.alias == reference]
     else:
         by_id = table.server(reference)
@@ -114,7 +116,7 @@ def servers_callable_by(table: RouteTable, caller: Caller, *, selected: str | No
         if route is None or not allowed:
             continue
         name = server.alias or server.name
-        named = _servers(table, caller, name, selected)
+        named = _servers(table, caller, _own(caller, selected), name)
         found[name if named == [server] else server.server_id] = route
     return found
 
@@ -199,24 +201,31 @@ def _is_of(route: Route, model: str | None) -> bool:
     return model is None or model in (route.model_id, route.model_name)
 
 
-def _servers(table: RouteTable, caller: Caller, name: str, selected: str | None) -> list[ServerRoute]:
-    found = (table.server_named(account, name) for account in _own(caller, selected))
-    return [server for server in found if server is not None and _serves(server, caller)]
+def _servers(table: RouteTable, caller: Caller, accounts: Iterable[str], name: str) -> list[ServerRoute]:
+    return [
+        server
+        for account in accounts
+        if (server := table.server_named(account, name)) is not None and _serves(server, caller)
+    ]
 
 
 def _by_name(
     table: RouteTable, caller: Caller, name: str, selected: str | None, model: str | None
 ) -> Route | ServerRoute | None:
-    if model is None and (servers := _servers(table, caller, name, selected)):
+    own = tuple(_own(caller, selected))
+    if model is None and (servers := _servers(table, caller, own, name)):
         if len(servers) > 1:
             raise _ambiguous(name, (server.server_id for server in servers), "model servers")
         return servers[0]
     # The caller's own deployments and models go before built-in ones of the same name.
-    for accounts in (tuple(_own(caller, selected)), (PLATFORM_ACCOUNT_ID,)):
-        named = [route for account in accounts for route in table.by_name((account,), name)]
+    for accounts in (own, _PLATFORM):
         # Names are unique within a model.
-        found = [route for route in named if _is_of(route, model) and not route.is_going]
-        found = [route for route in found if _is_let_through(route, caller)]
+        found = [
+            route
+            for account in accounts
+            for route in table.by_name(account, name)
+            if _is_of(route, model) and not route.is_going and _is_let_through(route, caller)
+        ]
         if not found and model is None:
             found = [route for account in accounts if (route := table.by_model(account, name)) is not None]
         if len(found) > 1:
