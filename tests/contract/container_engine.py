@@ -12,8 +12,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import pytest
@@ -28,6 +29,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 {runtime}
 """
+PYTHON_IMAGE = "localhost/modelyard-test-python:1"
 _START_SECONDS = 30.0
 _PIECE = 1024**2
 
@@ -96,18 +98,53 @@ def _cannot() -> str | None:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[TestEngine]:
-    """A real engine with nothing in it."""
+    """A real engine with the image `PYTHON_IMAGE` in it."""
     if address := os.environ.get(ADDRESS):
-        yield TestEngine(address, _free_port())  # Docker believes every registry on loopback
+        given = TestEngine(address, _free_port())  # Docker believes every registry on loopback
+        given.import_image(PYTHON_IMAGE, python_base())
+        yield given
         return
     if (why := _cannot()) is not None:
-        words = f"NO CONTAINER ENGINE, SO CONTAINERS ARE NOT TESTED: {why}"
-        pytest.fail(words) if os.environ.get(REQUIRED) else pytest.skip(words)
+        _untested(why)
     directory = Path(tempfile.mkdtemp(prefix="modelyard-podman-"))
     try:
-        yield from _podman(directory)
+        with _podman(directory) as started:
+            if (why := _trial(started)) is not None:
+                _untested(f"Podman cannot run them here: {why}")
+            yield started
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _untested(why: str) -> NoReturn:
+    words = f"NO CONTAINER ENGINE, SO CONTAINERS ARE NOT TESTED: {why}"
+    if os.environ.get(REQUIRED):
+        pytest.fail(words)
+    pytest.skip(words)
+
+
+def _trial(engine: TestEngine) -> str | None:
+    """Why a container cannot run, on a machine that may itself be one with few rights."""
+    try:
+        engine.import_image(PYTHON_IMAGE, python_base())
+    except (AssertionError, httpx.HTTPError) as error:
+        return str(error)
+    config = {
+        "Image": PYTHON_IMAGE,
+        "Entrypoint": [PYTHON, "-c", "pass"],
+        "ExposedPorts": {"8080/tcp": {}},
+        "HostConfig": {
+            "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]},
+            "Memory": 64 * 1024**2,
+            "NanoCpus": 10**9,
+        },
+    }
+    with engine.client() as api:
+        made = api.post("/containers/create", params={"name": "trial"}, json=config)
+        started = api.post("/containers/trial/start") if made.is_success else made
+        ended = api.post("/containers/trial/wait") if started.is_success else started
+        engine.remove("trial")
+    return None if ended.is_success and ended.json()["StatusCode"] == 0 else ended.text
 
 
 def _free_port() -> int:
@@ -115,6 +152,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@contextmanager
 def _podman(directory: Path) -> Iterator[TestEngine]:
     conf, path, port = directory / "containers.conf", directory / "podman.sock", _free_port()
     conf.write_text(_CONF.format(runtime='runtime = "runc"' if shutil.which("runc") else ""))
@@ -129,9 +167,8 @@ def _podman(directory: Path) -> Iterator[TestEngine]:
     try:
         deadline = time.monotonic() + _START_SECONDS
         while not path.exists():
-            said = (directory / "service.log").read_text()
-            assert service.poll() is None, said
-            assert time.monotonic() < deadline, said
+            if service.poll() is not None or time.monotonic() > deadline:
+                _untested(f"Podman does not start: {(directory / 'service.log').read_text()}")
             time.sleep(0.05)
         yield TestEngine(f"unix://{path}", port)
     finally:
@@ -146,7 +183,7 @@ def _podman(directory: Path) -> Iterator[TestEngine]:
 @pytest.fixture(scope="session")
 def python_image(engine: TestEngine) -> str:
     """The image of the test worker: registry, image and tag in one."""
-    return engine.import_image("localhost/modelyard-test-python:1", python_base())
+    return PYTHON_IMAGE
 
 
 @pytest.fixture(scope="session")

@@ -75,15 +75,7 @@ def pull_error(reference: str, said: str) -> LaunchError:
 def start_error(reference: str, command: Sequence[str], said: str) -> LaunchError:
     """Why a container could not be created or started."""
     program, low = command[0] if command else "its own", said.lower()
-    if _has(low, "exec:", "exec failed", "starting container process", "start container process"):
-        if _has(low, "executable file not found", "no such file or directory", "not found"):
-            return LaunchError(
-                f"The command '{program}' was not found in the image {reference}.",
-                hint="Check bundle_config.command; no shell reads it, each item is one argument.",
-            )
-        if "permission denied" in low:
-            return LaunchError(f"The command '{program}' of the image {reference} is not executable.")
-    if _has(low, "could not select device driver", "nvidia", "cdi device"):
+    if _has(low, "could not select device driver", "nvidia-container", "cdi device"):
         return LaunchError(
             f"The container engine gives out no GPUs: {_short(said)}.",
             hint="Install NVIDIA's container toolkit, or choose another MODELYARD_CONTAINERS__GPU_DRIVER.",
@@ -102,6 +94,14 @@ def start_error(reference: str, command: Sequence[str], said: str) -> LaunchErro
         )
     if _has(low, "network") and "not found" in low:
         return LaunchError(f"There is no such network: {_short(said)}.", hint="See MODELYARD_CONTAINERS__NETWORK.")
+    if _has(low, "exec:", "exec failed", "starting container process", "start container process"):
+        if _has(low, "executable file not found", "no such file or directory", "not found"):
+            return LaunchError(
+                f"The command '{program}' was not found in the image {reference}.",
+                hint="Check bundle_config.command; no shell reads it, each item is one argument.",
+            )
+        if "permission denied" in low:
+            return LaunchError(f"The command '{program}' of the image {reference} is not executable.")
     return LaunchError(f"The container of the image {reference} could not be started: {_short(said)}.")
 
 
