@@ -5,6 +5,7 @@ processes too, as they need nothing but what the server itself has, unless an im
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 from modelyard.domain.deployments import Observation, Resources, WorkerSpec
@@ -12,6 +13,8 @@ from modelyard.domain.templates import BUILT_IN_REGISTRY, LOCAL_REGISTRY
 from modelyard.errors import Unavailable
 from modelyard.launchers.base import Capacity, Launcher
 from modelyard.launchers.local import LocalLauncher
+
+_WITHOUT_SECONDS = 30.0
 
 
 class ByRegistry:
@@ -26,16 +29,21 @@ class ByRegistry:
         self._as_processes = {LOCAL_REGISTRY} if built_in_as_containers else {LOCAL_REGISTRY, BUILT_IN_REGISTRY}
         self._in_containers: set[str] = set()
         """Deployments that had containers when last looked at."""
+        self._without: dict[str, float] = {}
+        """When it was last seen that a deployment had none; monotonic seconds."""
 
     async def start(self, spec: WorkerSpec) -> None:
         if spec.registry in self._as_processes:
             await self._processes.start(spec)
         else:
             self._in_containers.add(spec.deployment_id)
+            self._without.pop(spec.deployment_id, None)
             await self._containers.start(spec)
 
     async def observe(self, deployment_id: str) -> Sequence[Observation]:
         processes = await self._processes.observe(deployment_id)
+        if processes and time.monotonic() - self._without.get(deployment_id, -_WITHOUT_SECONDS) < _WITHOUT_SECONDS:
+            return processes  # looks are frequent, and asking an engine costs more than looking at a process
         try:
             containers = await self._containers.observe(deployment_id)
         except Unavailable:
@@ -46,6 +54,7 @@ class ByRegistry:
             self._in_containers.add(deployment_id)
         else:
             self._in_containers.discard(deployment_id)
+            self._without[deployment_id] = time.monotonic()
         return [*processes, *containers]
 
     async def deployments(self) -> Sequence[str]:

@@ -53,6 +53,13 @@ class _Waiting:
     trouble: str | None = None
     """Why it never came to a container."""
 
+    @property
+    def ending(self) -> str | None:
+        """`trouble`, or what nobody foresaw."""
+        if self.trouble is None and self.task is not None and self.task.done() and not self.task.cancelled():
+            return repr(self.task.exception())
+        return self.trouble
+
 
 class ContainerLauncher:
     """A `modelyard.launchers.base.Launcher` of containers, on Docker or Podman.
@@ -323,7 +330,7 @@ def _waits(waiting: _Waiting) -> Observation:
         worker_id=waiting.spec.worker_id,
         deployment_id=waiting.spec.deployment_id,
         revision=waiting.spec.revision,
-        phase=Phase.EXITED if waiting.trouble else Phase.PULLING,
-        detail=waiting.trouble or waiting.pull.detail,
+        phase=Phase.EXITED if waiting.ending else Phase.PULLING,
+        detail=waiting.ending or waiting.pull.detail,
         started_at=waiting.since,
     )
