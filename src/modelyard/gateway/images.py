@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from modelyard.domain.inference import ChatRequest, ImageData, Message, Part, TextRequest
-from modelyard.domain.routes import Route
+from modelyard.domain.vendors import VendorTarget
 from modelyard.errors import InvalidRequest, ModelyardError
 from modelyard.gateway.adapters.images import inline_image
 from modelyard.gateway.adapters.wire import WireRequest
@@ -36,17 +36,17 @@ class Images:
         self._upstream = upstream
         self._allowed = allowed
 
-    async def inlined(self, route: Route, request: TextRequest) -> TextRequest:
-        """``request`` with every image in it, where the vendor of ``route`` fetches none. Raises `InvalidRequest` for
+    async def inlined(self, target: VendorTarget, request: TextRequest) -> TextRequest:
+        """``request`` with every image in it, where the vendor of ``target`` fetches none. Raises `InvalidRequest` for
         those that are not, or may not be, fetched."""
-        if route.vendor is None or not isinstance(request, ChatRequest) or fetches_images(route.vendor.vendor):
+        if not isinstance(request, ChatRequest) or fetches_images(target.vendor):
             return request
         urls = list(dict.fromkeys(_elsewhere(request)))
         if not urls:
             return request
         if not self._allowed:
             raise _refused(
-                f"{route.vendor.vendor} fetches no images, and neither does this server "
+                f"{target.vendor} fetches no images, and neither does this server "
                 "(MODELYARD_SECURITY__FETCH_IMAGES); send it inline, as image_data or as a data URL"
             )
         if len(urls) > MOST_IMAGES:

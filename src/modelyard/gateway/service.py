@@ -209,7 +209,8 @@ class Gateway(Finding):
         return self._adapters[route.protocol] if route.vendor is None else adapter_for(route.vendor.vendor)
 
     async def _open_text(self, call: Call, request: TextRequest, adapter: Adapters) -> tuple[Lease, Answer, TextCall]:
-        request = await self._images.inlined(call.route, request)
+        if call.route.vendor is not None:
+            request = await self._images.inlined(call.route.vendor, request)
         text = begin(self._counter, call, request, adapter)
         try:
             return *await self._open(call, text.prepare, adapter), text

@@ -1,7 +1,12 @@
 """A vendor's models beside the hosted ones: there with its credentials, called like any other, gone with them."""
 
+import re
+from pathlib import Path
+
 from fake_vendor import FakeVendor
 from vendor_house import Start
+
+from modelyard.domain.vendors import VENDORS
 
 
 async def test_models_of_another_server_are_there_by_settings_alone(start: Start, vendor: FakeVendor) -> None:
@@ -91,3 +96,12 @@ async def test_users_models(start: Start, vendor: FakeVendor) -> None:
     assert (await house.http.delete(path)).json()["success"]
     assert (await house.chat("tuned")).status_code == 404
     assert (await house.http.delete(f"/v4/models/{deployment['model_instance_id']}")).json()["success"]
+
+
+def test_the_guide_has_a_row_for_each_vendor_and_each_is_asked_of_the_independent_mock() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "guides" / "vendors.md").read_text()
+    rows = re.findall(r"^\| ([A-Z_]+) \|", guide, re.MULTILINE)
+    mocked = re.findall(
+        r'^    "([A-Z_]+)": \(', (Path(__file__).parent / "test_independent_mock.py").read_text(), re.MULTILINE
+    )
+    assert set(rows) == set(mocked) == set(VENDORS)

@@ -48,6 +48,7 @@ VENDORS = {
     "COHERE": ("command-a-03-2025", ""),
     "BEDROCK": ("amazon.nova-lite-v1:0", ""),
     "FIREWORKS_AI": ("accounts/fireworks/models/llama-v3p3-70b-instruct", "/v1"),
+    "LLMENGINE": ("llama", "/v1"),
     "OTHER": ("llama", "/v1"),
 }
 """Each vendor's model, and what its format has in its address."""
@@ -99,7 +100,7 @@ async def house(request: pytest.FixtureRequest, start: Start, mock: str, vendor:
             "secret_access_key": "secret",
         }
     house = await start({name.lower(): access})
-    own = {"base_url": mock + path} if name == "OTHER" else {}
+    own = {"base_url": mock + path} if name in ("OTHER", "LLMENGINE") else {}
     await house.model("model", name, model=model, **own)
     return house
 
@@ -168,6 +169,8 @@ async def test_the_same_tools_with_every_vendor(house: House) -> None:
         ("OPENAI", "text-embedding-3-small"),
         ("COHERE", "embed-v4.0"),
         ("FIREWORKS_AI", "nomic-ai/nomic-embed-text-v1.5"),
+        ("LLMENGINE", "bge-m3"),
+        ("OTHER", "bge-m3"),
     ],
 )
 async def test_the_same_embeddings_of_every_vendor_that_the_mock_has_some_of(
@@ -178,3 +181,36 @@ async def test_the_same_embeddings_of_every_vendor_that_the_mock_has_some_of(
     answer = await house.http.post("/v4/models/model/embeddings", json={"texts": ["blue sky", "sea"]})
     assert answer.status_code == 200, answer.text
     assert answer.json()["embeddings"] == [["blue sky", [0.5, -0.25]], ["sea", [0.5, -0.25]]]
+
+
+RERANKING = """
+import { LLMock } from %s;
+const mock = new LLMock({ port: 0 });
+mock.onRerank("sky", [{ index: 1, relevance_score: 0.25 }, { index: 0, relevance_score: 0.75 }]);
+await mock.start();
+console.log(mock.url);
+"""
+
+
+@pytest.fixture
+def reranking_mock() -> Iterator[str]:
+    """The mock once more, told by its own library what its command cannot be: how chunks are ranked."""
+    library = INSTALLED.parents[1] / "@copilotkit" / "aimock" / "dist" / "index.js"
+    if not library.exists():
+        pytest.skip("aimock is not installed where its library is found; this file says how")
+    script = RERANKING % json.dumps(library.as_uri())
+    process = subprocess.Popen(["node", "--input-type=module", "-e", script], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def test_rerankings_of_the_vendor_that_the_mock_has_some_of(start: Start, reranking_mock: str) -> None:
+    house = await start({"cohere": {"base_url": reranking_mock, "api_key": "some-key"}})
+    await house.model("model", "COHERE", "RERANKING", model="rerank-v3.5")
+    answer = await house.http.post("/v4/models/model/rerankings", json={"query": "sky", "chunks": ["blue", "sea"]})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["chunk_scores"] == [0.75, 0.25]

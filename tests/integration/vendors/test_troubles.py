@@ -1,0 +1,184 @@
+"""What callers learn of a vendor's troubles, and what they never notice."""
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+from fake_vendor import FakeVendor
+from vendor_house import House, Start
+
+
+async def openai(start: Start, vendor: FakeVendor, *, key: str = "sk-1", **more: Any) -> House:
+    retries = {"retries": more.pop("retries")} if "retries" in more else {}
+    return await start({"openai": {"api_key": key, "base_url": vendor.url, **more}, **retries})
+
+
+@pytest.mark.parametrize(
+    ("status", "vendors", "told", "code"),
+    [
+        (401, "invalid_api_key", 502, "vendor_credentials_invalid"),
+        (403, "unsupported_country", 502, "vendor_credentials_invalid"),
+        (404, "model_not_found", 502, "vendor_model_unknown"),
+        (429, "insufficient_quota", 502, "vendor_unpaid"),
+        (400, "context_length_exceeded", 422, "context_length_exceeded"),
+        (400, "content_filter", 422, "content_filtered"),
+        (400, "unsupported_value", 422, "refused_by_vendor"),
+    ],
+)
+async def test_what_no_other_try_mends(
+    start: Start, vendor: FakeVendor, status: int, vendors: str, told: int, code: str
+) -> None:
+    house = await openai(start, vendor)
+    vendor.error(status, vendors, "the vendor's words")
+    answer = await house.chat("gpt-4o")
+    assert (answer.status_code, answer.json()["code"]) == (told, code), answer.text
+    assert "the vendor's words" in answer.text
+    assert len(vendor.asked) == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 529])
+async def test_what_passes_is_not_noticed(start: Start, vendor: FakeVendor, status: int) -> None:
+    house = await openai(start, vendor)
+    vendor.error(status, "x", retry_after_ms="20")
+    vendor.error(status, "x", retry_after="0")
+    answer = await house.chat("gpt-4o")
+    assert answer.status_code == 200, answer.text
+    assert len(vendor.asked) == 3
+
+
+async def test_two_further_tries_and_no_more(start: Start, vendor: FakeVendor) -> None:
+    house = await openai(start, vendor)
+    for _ in range(4):
+        vendor.error(503, "x", "overloaded", retry_after_ms="10")
+    answer = await house.chat("gpt-4o")
+    assert (answer.status_code, answer.json()["code"]) == (503, "vendor_busy")
+    assert len(vendor.asked) == 3
+
+
+async def test_a_long_pause_is_the_callers_to_make(start: Start, vendor: FakeVendor) -> None:
+    house = await openai(start, vendor)
+    vendor.error(429, "rate_limit_exceeded", "slow down", retry_after="30")
+    answer = await house.chat("gpt-4o")
+    assert (answer.status_code, answer.json()["code"]) == (429, "vendor_rate_limited")
+    assert answer.headers["retry-after"] == "30"
+    again = await house.chat("gpt-4o")
+    assert (again.status_code, again.json()["code"]) == (429, "vendor_rate_limited")
+    assert 25 <= int(again.headers["retry-after"]) <= 30
+    assert len(vendor.asked) == 1
+
+
+async def test_another_key_steps_in(start: Start, vendor: FakeVendor) -> None:
+    house = await openai(start, vendor, key="sk-1, sk-2")
+    vendor.error(429, "rate_limit_exceeded", retry_after="30")
+    for _ in range(3):
+        assert (await house.chat("gpt-4o")).status_code == 200
+    used = [asked.headers["authorization"] for asked in vendor.asked]
+    assert used[0] == "Bearer sk-1"
+    assert set(used[1:]) == {"Bearer sk-2"}
+
+
+async def test_an_accounts_own_keys_go_first_and_take_turns(start: Start, vendor: FakeVendor) -> None:
+    house = await openai(start, vendor, key="sk-ours")
+    for number in (1, 2):
+        await house.credential("OPENAI", name=f"key-{number}", api_key=f"sk-{number}", base_url=vendor.url)
+    for _ in range(4):
+        await house.chat("gpt-4o")
+    assert sorted(asked.headers["authorization"] for asked in vendor.asked) == ["Bearer sk-1"] * 2 + ["Bearer sk-2"] * 2
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(200, "vendor_failed"), (502, "vendor_failed"), (403, "vendor_credentials_invalid")]
+)
+async def test_a_web_page_is_no_answer(start: Start, vendor: FakeVendor, status: int, code: str) -> None:
+    house = await openai(start, vendor, retries=0)
+    vendor.answer(status, "<html><head><title>Welcome to nginx!</title></head></html>")
+    answer = await house.chat("gpt-4o")
+    assert (answer.status_code, answer.json()["code"]) == (502, code), answer.text
+    assert "Welcome to nginx!" in answer.text
+    assert "<html>" not in answer.text
+
+
+async def test_garbage_is_no_answer(start: Start, vendor: FakeVendor) -> None:
+    house = await openai(start, vendor)
+    for body in ({"choices": []}, {"hello": 1}, ["x"]):
+        vendor.answer(200, body)
+        assert (await house.chat("gpt-4o")).status_code == 502
+
+
+async def test_a_vendor_that_is_not_there(start: Start, vendor: FakeVendor) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    house = await start({"openai": {"api_key": "sk-1", "base_url": f"http://127.0.0.1:{port}/v1"}, "retries": 1})
+    answer = await house.chat("gpt-4o")
+    assert (answer.status_code, answer.json()["code"]) == (503, "vendor_unreachable")
+    assert f"127.0.0.1:{port}" in answer.json()["detail"]
+    assert "retry-after" in answer.headers
+
+
+async def test_a_vendor_that_fails_is_left_alone(start: Start, vendor: FakeVendor) -> None:
+    house = await openai(start, vendor)
+    for _ in range(3):
+        vendor.error(500, "x", "broken", retry_after_ms="1")
+    assert (await house.chat("gpt-4o")).json()["code"] == "vendor_failed"
+    resting = await house.chat("gpt-4o")
+    assert (resting.status_code, resting.json()["code"]) == (503, "vendor_resting")
+    assert 1 <= int(resting.headers["retry-after"]) <= 20
+    assert len(vendor.asked) == 3
+
+
+async def test_no_first_byte_in_time(start: Start, vendor: FakeVendor) -> None:
+    house = await openai(start, vendor, first_byte_seconds=0.3)
+    vendor.line.append(lambda: asyncio.sleep(5))
+    answer = await house.chat("gpt-4o")
+    assert (answer.status_code, answer.json()["code"]) == (504, "upstream_timeout")
+    assert "OPENAI" in answer.json()["detail"]
+    assert len(vendor.asked) == 1
+
+
+async def test_nothing_to_call_with(start: Start, vendor: FakeVendor) -> None:
+    house = await start()
+    await house.model("tuned", "ANTHROPIC", model="claude")
+    answer = await house.chat("tuned")
+    assert (answer.status_code, answer.json()["code"]) == (502, "vendor_credentials_missing")
+    assert "MODELYARD_VENDORS__ANTHROPIC__API_KEY" in answer.json()["detail"]
+    await house.model("named", "OPENAI", model="m", credential="nowhere")
+    answer = await house.chat("named")
+    assert "'nowhere'" in answer.json()["detail"]
+
+
+async def test_one_accounts_credentials_are_not_anothers(start: Start, vendor: FakeVendor) -> None:
+    house = await start()
+    await house.credential("OPENAI", api_key="sk-mine", base_url=vendor.url)
+    other = (await house.http.post("/v4/accounts", json={"account_name": "other"})).json()["account_id"]
+    answer = await house.http.post(
+        "/v4/models/gpt-4o/chat-completions", json={"prompt": "Hi"}, headers={"x-selected-account-id": other}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (502, "vendor_credentials_missing"), answer.text
+    assert not vendor.asked
+
+
+async def test_what_openai_lacks_is_refused_by_name(start: Start, vendor: FakeVendor) -> None:
+    house = await openai(start, vendor)
+    for field, value in (("top_k", 5), ("chat_template", "{{ x }}")):
+        answer = await house.chat("gpt-4o", **{field: value})
+        assert answer.status_code == 422
+        assert answer.json()["detail"][0]["loc"] == ["body", field]
+    thinking = await house.chat("gpt-5", temperature=0.3)
+    assert thinking.json()["detail"][0]["loc"] == ["body", "temperature"]
+    assert not vendor.asked
+    neutral = await house.chat("gpt-5", temperature=1, reasoning_effort="low")
+    assert neutral.status_code == 200, neutral.text
+    assert vendor.asked[0].body["reasoning_effort"] == "low"
+
+
+async def test_a_long_conversation_is_trimmed_by_an_estimate(start: Start, vendor: FakeVendor) -> None:
+    house = await start({"other": {"base_url": vendor.url}})
+    await house.model("small", "OTHER", model="m", base_url=vendor.url, context_window=200)
+    history = [{"role": role, "content": "word " * 40} for role in ("user", "assistant") * 5]
+    answer = await house.chat("small", chat_history=history)
+    assert answer.status_code == 200, answer.text
+    assert int(answer.headers["x-history-messages-dropped"]) >= 2
+    assert vendor.asked[0].body["messages"][-1] == {"role": "user", "content": "Hi"}
+    alone = await house.chat("small", prompt="word " * 400)
+    assert alone.status_code == 200, alone.text
