@@ -7,25 +7,29 @@ from typing import Any
 
 import pytest
 
-from modelyard.domain.inference import ChatRequest, EmbeddingRequest, Message
+from modelyard.domain.inference import ChatRequest, EmbeddingRequest, Message, RerankingRequest
 from modelyard.errors import ModelyardError
 from modelyard.gateway.adapters.anthropic import AnthropicAdapter
+from modelyard.gateway.adapters.bedrock import BedrockAdapter
 from modelyard.gateway.adapters.cohere import CohereAdapter
 from modelyard.gateway.adapters.gemini import GeminiAdapter, VertexAdapter
 
 PUBLISHED = Path(__file__).parent / "published"
 ADAPTERS: dict[str, Any] = {
     "anthropic": AnthropicAdapter(),
+    "bedrock": BedrockAdapter(),
     "cohere": CohereAdapter("Cohere"),
     "gemini": GeminiAdapter(),
     "vertex": VertexAdapter(),
 }
 CHAT = ChatRequest(messages=[Message("user", "Hi")], top_logprobs=2)
 TEXTS = EmbeddingRequest(["a", "b"])
+CHUNKS = RerankingRequest("q", ["a", "b"])
 ODD: list[Any] = [None, True, -1, 1.5, 10**30, "", "é\u0000", [], {}, [None], {"x": None}, [[[]]], {"type": "error"}]
 ROUNDS = 300
 
-BODIES = [path for path in sorted(PUBLISHED.glob("*/*")) if path.parent.name in ADAPTERS and path.suffix != ".events"]
+STREAMS = (".sse", ".events")
+BODIES = [path for path in sorted(PUBLISHED.glob("*/*")) if path.parent.name in ADAPTERS]
 
 
 def mangled(value: Any, chance: random.Random) -> Any:
@@ -41,12 +45,12 @@ def mangled(value: Any, chance: random.Random) -> Any:
     return copy
 
 
-def variants(body: bytes, stream: bool, chance: random.Random) -> bytes:
+def variant(body: bytes, suffix: str, chance: random.Random) -> bytes:
     """``body`` with one value or one byte changed."""
-    if chance.random() < 0.3:
+    if suffix == ".events" or chance.random() < 0.3:
         at = chance.randrange(len(body))
         return body[:at] + chance.choice([b"", b"\x00", b"\xff", b"{", b'"', b"\n\n"]) + body[at + 1 :]
-    if not stream:
+    if suffix == ".json":
         return json.dumps(mangled(json.loads(body), chance)).encode()
     lines = body.splitlines(keepends=True)
     numbers = [number for number, line in enumerate(lines) if line.startswith(b"data: {")]
@@ -61,14 +65,16 @@ def test_only_errors_of_ours(path: Path) -> None:
     chance = random.Random(path.name)
     read = 0
     for _ in range(ROUNDS):
-        body = variants(path.read_bytes(), path.suffix == ".sse", chance)
+        body = variant(path.read_bytes(), path.suffix, chance)
         try:
-            if path.suffix == ".sse":
+            if path.suffix in STREAMS:
                 decoder = adapter.stream_decoder(CHAT)
                 decoder.feed(body)
                 decoder.flush()
             elif path.name.startswith("embedding"):
                 adapter.decode_embedding(TEXTS, body)
+            elif path.name.startswith("reranking"):
+                adapter.decode_reranking(CHUNKS, body)
             else:
                 adapter.decode_chat(CHAT, body)
             read += 1
