@@ -144,12 +144,13 @@ class Running:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(30)
 
 
-async def compose(folder: Path) -> tuple[Parts, PretendReconciler]:
+async def compose(folder: Path, **more: Any) -> tuple[Parts, PretendReconciler]:
     settings = Settings(
         data_dir=folder,
         database_url=SecretStr(f"sqlite:///{folder / 'modelyard.db'}"),
         bootstrap_api_key=SecretStr(KEY),
         gateway=GatewaySettings(total_seconds=20),
+        **more,
     )
     clock = SystemClock()
     store = await Store.open(settings.database)
@@ -175,14 +176,16 @@ async def compose(folder: Path) -> tuple[Parts, PretendReconciler]:
 class serving:
     """A context: the server runs inside it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: Any) -> None:
+        """``more``: settings."""
         self._folder = folder
+        self._more = more
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self) -> Running:
         self._thread.start()
-        parts, reconciler = asyncio.run_coroutine_threadsafe(compose(self._folder), self._loop).result(60)
+        parts, reconciler = asyncio.run_coroutine_threadsafe(compose(self._folder, **self._more), self._loop).result(60)
         self._parts = parts
         listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(create_app(parts), log_level="warning", lifespan="off")

@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from modelyard.errors import ConfigurationError, ModelyardError
 from modelyard.settings import Settings
@@ -32,6 +34,7 @@ class Vault:
 
     def __init__(self, keys: list[bytes]) -> None:
         """``keys``: 32 bytes each, the newest first."""
+        self._first = keys[0]
         self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in keys])
 
     @classmethod
@@ -56,6 +59,11 @@ class Vault:
                 "A stored secret cannot be read with the key in use.",
                 hint=f"Put the key it was sealed with after the new one in {_SETTING}, or store the secret again.",
             ) from error
+
+    def derived(self, purpose: str) -> str:
+        """A key of its own for another purpose, in hex: what it signs can never be taken for what is sealed here."""
+        derivation = HKDF(algorithm=hashes.SHA256(), length=_KEY_BYTES, salt=None, info=purpose.encode())
+        return derivation.derive(self._first).hex()
 
     def renewed(self, sealed: str) -> str:
         """The same secret, sealed with the first key."""

@@ -30,11 +30,19 @@ from modelyard.http.guard import Guard
 from modelyard.http.openapi import document
 from modelyard.http.parts import Parts
 from modelyard.http.request_id import RequestId
+from modelyard.http.sign_in import routes as sign_in
 
 
 def create_app(parts: Parts) -> ASGIApp:
     """What a server serves; `modelyard.main` starts and stops what is behind ``parts``."""
-    control = Guard(_control(parts), parts.keys, system.PUBLIC, clock=parts.clock)
+    control = Guard(
+        _control(parts),
+        parts.keys,
+        (*system.PUBLIC, *sign_in.PUBLIC),
+        clock=parts.clock,
+        vault=parts.vault,
+        public_url=parts.settings.oidc.public_url,
+    )
     return RequestId(Boundary(HotFirst(parts.hot_routes, control)))
 
 
@@ -88,5 +96,6 @@ def _control(parts: Parts) -> FastAPI:
     app.include_router(accounts.people)
     app.include_router(accounts.people, prefix="/v4")
     app.include_router(system.router)
+    sign_in.install(app, parts)
     app.openapi = cache(lambda: document(app, parts.hot_openapi))  # type: ignore[method-assign]
     return app

@@ -10,11 +10,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from modelyard.clock import Clock
 from modelyard.control.keys import Keys
 from modelyard.control.scope import Scope as CallerScope
+from modelyard.control.vault import Vault
 from modelyard.domain.audit import Actor
 from modelyard.errors import FieldError, InvalidRequest, MalformedRequest, TooLarge
-from modelyard.http.auth import key_from, selected_account
+from modelyard.http.auth import KEY_HEADER, key_from, selected_account
 from modelyard.http.json_body import parse, unprintable
 from modelyard.http.request_id import request_id_of
+from modelyard.http.sign_in.cookies import refuse_cross_site, session_in
 from modelyard.store import acting
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -23,8 +25,8 @@ BODY_SECONDS = 30
 
 
 class Guard:
-    """Pure ASGI, around the control API. Everything but ``public`` paths needs a key: forgetting to protect a
-    route is not possible, nor is changing something without a name in the audit log. Leaves a
+    """Pure ASGI, around the control API. Everything but ``public`` paths needs a key, or a session: forgetting to
+    protect a route is not possible, nor is changing something without a name in the audit log. Leaves a
     `modelyard.control.scope.Scope` in ``scope["state"]["caller_scope"]``."""
 
     def __init__(
@@ -35,12 +37,16 @@ class Guard:
         max_body_bytes: int = MAX_BODY_BYTES,
         *,
         clock: Clock,
+        vault: Vault,
+        public_url: str | None = None,
     ) -> None:
         self._app = app
         self._keys = keys
         self._public = frozenset(public)
         self._max_body_bytes = max_body_bytes
         self._clock = clock
+        self._vault = vault
+        self._public_url = public_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in self._public:
@@ -48,7 +54,7 @@ class Guard:
             return
         headers = Headers(scope=scope)
         _check_address(scope)
-        caller = await self._keys.verify(key_from(headers))
+        caller = await self._keys.verify(self._credential(scope["method"], headers))
         scope.setdefault("state", {})["caller_scope"] = CallerScope(caller, selected_account(headers, caller))
         body = await self._body(headers, receive)
         if body:
@@ -57,6 +63,15 @@ class Guard:
         actor = Actor(caller.identity_id, caller.identity_type, caller.key_id, request_id_of(scope))
         with acting(actor, self._clock.now):
             await self._app(scope, _replay(body, receive), send)
+
+    def _credential(self, method: str, headers: Headers) -> str:
+        """A key in a header; else the session in the cookie, where another site cannot have sent it."""
+        if KEY_HEADER not in headers and "authorization" not in headers:
+            secret = session_in(headers, self._vault)
+            if secret is not None:
+                refuse_cross_site(method, headers, self._public_url)
+                return secret
+        return key_from(headers)
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
         # The server has checked that it is a number; the body itself is counted below anyway.

@@ -19,6 +19,7 @@ from modelyard.control.models import Models
 from modelyard.control.reports import Reports
 from modelyard.control.revisions import Revisions
 from modelyard.control.servers import Servers
+from modelyard.control.sign_in import SignIn
 from modelyard.control.statistics import Statistics
 from modelyard.control.templates import Templates
 from modelyard.control.vault import Vault
@@ -105,7 +106,12 @@ class Parts:
 
     @cached_property
     def api_keys(self) -> ApiKeys:
-        return ApiKeys(self.store, self.clock, self.keys.forget_key)
+        people_sign_in = self.settings.oidc.issuer is not None
+        return ApiKeys(self.store, self.clock, self.keys.forget_key, people_sign_in=people_sign_in)
+
+    @cached_property
+    def sign_in(self) -> SignIn:
+        return SignIn(self.store, self.clock, self.settings.oidc, self.keys.forget_identity)
 
     @cached_property
     def vendor_credentials(self) -> VendorCredentials:

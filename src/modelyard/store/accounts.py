@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select
+from sqlalchemy import Row, func, select
 
 from modelyard.domain.accounts import Account, ApiKey, Identity, IdentityType, Membership, MemberState, Role
 from modelyard.errors import NotFound
@@ -161,7 +161,7 @@ class Accounts(ApiKeys):
 
     async def add_subject(self, issuer: str, subject: str, identity_id: str, now: datetime) -> None:
         values = {"issuer": issuer, "subject": subject, "identity_id": identity_id, "created_at": now}
-        await self._session.execute(insert(subjects).values(**values))
+        await self._session.insert(subjects, values, "Somebody signs in as this already.")
 
     async def key_by_digest(self, digest: str) -> tuple[ApiKey, Identity] | None:
         """As `key_with_digest`, and whose it is."""

@@ -62,7 +62,7 @@ class Trail:
 
     def note(self, action: str, table: Table, before: Values | None, after: Values | None) -> None:
         """``after`` of a change may hold the changed columns alone."""
-        if self._acting is not None:
+        if self._acting is not None and "id" in table.c:
             self._changes.append(_Change(action, table, before, after))
 
     async def write(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from modelyard.control.vault import Vault
 from modelyard.domain.accounts import Caller, IdentityType, Role
 from modelyard.errors import NotFound, Unauthenticated
 from modelyard.http import guard as module
@@ -53,7 +54,7 @@ async def call(
 
 
 def guarded(**more: Any) -> Any:
-    return RequestId(Boundary(Guard(echo, OneKey(), ("/open",), clock=FakeClock(), **more)))  # type: ignore[arg-type]
+    return RequestId(Boundary(Guard(echo, OneKey(), ("/open",), clock=FakeClock(), vault=Vault([bytes(32)]), **more)))  # type: ignore[arg-type]
 
 
 def piece(body: bytes, more: bool = False) -> Message:
