@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -25,15 +25,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from modelyard.settings_of_people import AuditSettings as AuditSettings
+from modelyard.settings_of_people import Group
+from modelyard.settings_of_people import OidcSettings as OidcSettings
+
 Seconds = Annotated[float, Field(gt=0)]
 Window = Annotated[float, Field(gt=0, le=3600)]
 Count = Annotated[int, Field(ge=1)]
-
-
-class Group(BaseModel):
-    """Settings that belong together."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class LauncherKind(StrEnum):
@@ -225,36 +223,6 @@ class VendorsSettings(Group):
     """Further certificate authorities (PEM) that vendors' certificates may be signed by."""
     retries: Annotated[int, Field(ge=0, le=2)] = 2
     """Further tries of a vendor that fails before the first byte of its answer."""
-
-
-class AuditSettings(Group):
-    retention_days: Annotated[int, Field(ge=1)] | None = None
-    """Audit entries that are older than so many days are deleted. Not set: none ever is."""
-
-
-class OidcSettings(Group):
-    """Signing in by OpenID Connect; off while there is no issuer."""
-
-    issuer: str | None = None
-    """The provider's address, below which it publishes /.well-known/openid-configuration."""
-    client_id: str = "modelyard"
-    """What the provider knows this server as. Its redirect address there is <public_url>/auth/callback."""
-    client_secret: SecretStr | None = None
-    """Not set: a public client, by PKCE alone."""
-    scope: str = "openid email profile"
-    """What is asked of the provider."""
-    public_url: str | None = None
-    """This server's address as browsers know it, as in https://models.example.com. Not set: as the request says."""
-    verified_email_only: bool = True
-    """Whether people are known by their address only where the provider says that it is verified."""
-    provision_domains: tuple[str, ...] = ()
-    """Domains of e-mail addresses whose people need no invitation, as in ["example.com"]."""
-    provision_role: Literal["manager", "editor", "member", "viewer"] = "member"
-    """The role that they get."""
-    provision_account_id: str | None = None
-    """The account that they get it in. Not set: the one that the first start made."""
-    session_hours: Annotated[float, Field(gt=0, le=720)] = 12
-    """How long a session lasts."""
 
 
 class UsageSettings(Group):

@@ -1,0 +1,41 @@
+"""Settings of who comes in and what is told of it; part of `modelyard.settings`."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+
+class Group(BaseModel):
+    """Settings that belong together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class AuditSettings(Group):
+    retention_days: Annotated[int, Field(ge=1)] | None = None
+    """Audit entries that are older than so many days are deleted. Not set: none ever is."""
+
+
+class OidcSettings(Group):
+    """Signing in by OpenID Connect; off while there is no issuer."""
+
+    issuer: str | None = None
+    """The provider's address, below which it publishes /.well-known/openid-configuration."""
+    client_id: str = "modelyard"
+    """What the provider knows this server as. Its redirect address there is <public_url>/auth/callback."""
+    client_secret: SecretStr | None = None
+    """Not set: a public client, by PKCE alone."""
+    scope: str = "openid email profile"
+    """What is asked of the provider."""
+    public_url: str | None = None
+    """This server's address as browsers know it, as in https://models.example.com. Not set: as the request says."""
+    verified_email_only: bool = True
+    """Whether people are known by their address only where the provider says that it is verified."""
+    provision_domains: tuple[str, ...] = ()
+    """Domains of e-mail addresses whose people need no invitation, as in ["example.com"]."""
+    provision_role: Literal["manager", "editor", "member", "viewer"] = "member"
+    """The role that they get."""
+    provision_account_id: str | None = None
+    """The account that they get it in. Not set: the one that the first start made."""
+    session_hours: Annotated[float, Field(gt=0, le=720)] = 12
+    """How long a session lasts."""
