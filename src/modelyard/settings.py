@@ -115,7 +115,7 @@ class ContainersSettings(Group):
     engine's name. Not set: they run as processes of this machine."""
     mounts: tuple[str, ...] = ()
     """Directories that every container sees, as /on/the/machine:/in/the/container[:ro]."""
-    registries: dict[str, RegistryLogin] = {}
+    registries: dict[str, RegistryLogin] = Field(default_factory=dict)
     """Who pulls from registries that ask, as in {"ghcr.io": {"username": "me", "password": "…"}}."""
     init: bool = False
     """Whether the engine's small init is a container's first process, for programs that do not heed SIGTERM there."""
