@@ -248,6 +248,14 @@ class PriceSetting(Group):
     prompt_above: Annotated[int, Field(ge=0)] = 0
 
 
+class LimitSettings(Group):
+    assumed_response_tokens: Count = 4096
+    """What an answer is assumed to have at most where neither the call nor the model bounds it: so much is reserved of
+    limits until the call is over."""
+    when_database_is_away: Literal["allow", "refuse"] = "allow"
+    """Whether calls with limits go on while limits cannot be checked; what they use is counted afterwards."""
+
+
 class CostSettings(Group):
     prices: tuple[PriceSetting, ...] = ()
     """Prices that take the place of the catalog's, as `[{"model": "gpt-5", "since": "2026-01-01", "input": "0.000001",
@@ -304,6 +312,7 @@ class Settings(BaseSettings):
     oidc: OidcSettings = OidcSettings()
     usage: UsageSettings = UsageSettings()
     cost: CostSettings = CostSettings()
+    limits: LimitSettings = LimitSettings()
     logging: LoggingSettings = LoggingSettings()
 
     @classmethod

@@ -125,6 +125,7 @@ class Fleet:
         if silent := [name for name, each in heard.items() if now - each.at > SILENT_SECONDS]:
             async with self._store.begin() as tx:
                 await tx.gateways.forget(silent)
+                await tx.limits.give_up_lost()
         self._forget_workers()
 
     def load(self) -> GatewayLoad:

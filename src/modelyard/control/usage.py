@@ -49,6 +49,7 @@ class UsageWriter:
         self._in_hand: list[UsageRecord] = []
         self._untold: deque[UsageRecord] = deque(maxlen=settings.buffer_records)
         self._flushing = asyncio.Lock()
+        self._hurry = asyncio.Event()
         self._away = False
         self._reported = 0
         self.dropped = 0
@@ -65,6 +66,8 @@ class UsageWriter:
             self._journal.append(record)
         self._untold.append(record)
         self._buffer.append(record)
+        if record.reserved:
+            self._hurry.set()
         if self.waiting > self._settings.buffer_records:
             self._buffer.popleft()
             self.dropped += 1
@@ -81,16 +84,29 @@ class UsageWriter:
     async def run(self) -> None:
         """Write what is waiting every ``flush_seconds``, for as long as the server lives."""
         while True:
-            await self._clock.sleep(self._settings.flush_seconds)
+            await self._pause()
             try:
                 await self.flush()
             except Exception:
                 # Whatever it was, the next round tries again: a record is never given up for it.
                 log.exception("usage.not_written", records=self.waiting)
 
+    async def _pause(self) -> None:
+        """Until it is time to write: at once where a call is over whose limits wait for what it gives back."""
+        waits: list[asyncio.Future[object]] = [
+            asyncio.ensure_future(self._clock.sleep(self._settings.flush_seconds)),
+            asyncio.ensure_future(self._hurry.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
     async def flush(self) -> bool:
         """Write everything that is waiting. False where the database is away: it is all kept then."""
         async with self._flushing:
+            self._hurry.clear()
             await self._tell_new()
             if self._journal is not None:
                 self._journal.turn()

@@ -1,6 +1,6 @@
 """What vendors' tokens cost. Money is decimal or whole billionths of a dollar, never a float."""
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 
 from modelyard.domain.usage import UsageRecord
 from modelyard.domain.vendor_models import Price
@@ -28,6 +28,15 @@ def cost_of(record: UsageRecord, price: Price) -> int | None:
             return None
         whole += tokens * (each or Decimal(0))
     return int((whole * NANO).to_integral_value(ROUND_HALF_EVEN))
+
+
+def most(prompt_tokens: int, response_tokens: int, price: Price) -> int | None:
+    """The most that a call may cost, in billionths of a dollar, rounded up; None where a price is not known."""
+    if price.input is None or (response_tokens and price.output is None):
+        return None
+    response = max(price.output or Decimal(0), price.reasoning or Decimal(0))
+    whole = (prompt_tokens * max(price.input, price.cached_input or Decimal(0)) + response_tokens * response) * NANO
+    return int(whole.to_integral_value(ROUND_CEILING))
 
 
 def dollars(nano: int) -> Decimal:

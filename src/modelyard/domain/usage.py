@@ -25,6 +25,16 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a call may use of one bound of a limit (`modelyard.domain.limits`)."""
+
+    limit_id: str
+    kind: str
+    window: datetime
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class UsageRecord:
     """One call. Times are UTC; latencies are seconds on the gateway's monotonic clock."""
 
@@ -59,6 +69,10 @@ class UsageRecord:
     """Billionths of a dollar that the vendor takes; None where workers of our own answered, or nobody knows a price."""
     served_by: str | None = None
     """The deployment that answered, where it was not the one that was called but a fallback."""
+    reserved: tuple[Reservation, ...] = ()
+    """What it reserved of limits, to be given back for what it used."""
+    gateway_id: str = ""
+    """Who reserved it."""
 
     @property
     def is_unpriced(self) -> bool:

@@ -10,8 +10,9 @@ from modelyard.clock import Clock
 from modelyard.domain.accounts import Caller
 from modelyard.domain.history import estimate, estimate_text, tool_tokens
 from modelyard.domain.inference import ChatRequest, CompletionRequest, EmbeddingRequest, NativeRequest
+from modelyard.domain.limits import Left
 from modelyard.domain.routes import Route
-from modelyard.domain.usage import Outcome, UsageRecord, Verb
+from modelyard.domain.usage import Outcome, Reservation, UsageRecord, Verb
 from modelyard.errors import ModelyardError
 from modelyard.gateway.ports import UsageSink
 
@@ -43,17 +44,21 @@ class Call:
         "_started_at",
         "account_id",
         "adjusted",
+        "admission",
         "begun",
         "cached_tokens",
         "caller",
         "counted_prompt",
         "dropped_messages",
         "estimated_response",
+        "gateway_id",
+        "limits_left",
         "max_wait",
         "prompt_tokens",
         "reasoning_tokens",
         "request",
         "request_id",
+        "reserved",
         "response_tokens",
         "route",
         "sent",
@@ -93,6 +98,11 @@ class Call:
         self.prompt_tokens: int | None = None
         self.response_tokens: int | None = None
         self.cached_tokens = 0
+        self.admission: asyncio.Task[None] | None = None
+        """Under way or over, where the call has limits to keep to."""
+        self.reserved: tuple[Reservation, ...] = ()
+        self.gateway_id = ""
+        self.limits_left: tuple[Left, ...] = ()
         self.reasoning_tokens = 0
         self.estimated_response = 0
         """Tokens of the text that came so far, roughly."""
@@ -182,7 +192,10 @@ class Call:
                 self.reasoning_tokens,
                 None if vendor is None else vendor.vendor.value,
                 None if vendor is None else vendor.model,
-                served_by=None if self.route.deployment_id == self._asked.deployment_id else self.route.deployment_id,
+                None,
+                None if self.route.deployment_id == self._asked.deployment_id else self.route.deployment_id,
+                self.reserved,
+                self.gateway_id,
             )
         )
 

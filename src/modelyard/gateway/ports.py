@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from modelyard.domain.accounts import Caller
+from modelyard.domain.limits import Admitted, Limit, Want
 from modelyard.domain.routes import RouteTable
 from modelyard.domain.usage import UsageRecord
 from modelyard.domain.vendors import VendorKey, VendorTarget
@@ -44,6 +45,20 @@ class VendorCredentials(Protocol):
 class UsageSink(Protocol):
     def record(self, record: UsageRecord) -> None:
         """Take one record; never blocks, never raises."""
+        ...
+
+
+class Admits(Protocol):
+    """What keeps calls to their limits."""
+
+    gateway_id: str
+
+    def limits_of(self, account_id: str, key_id: str, identity_id: str, model_id: str) -> tuple[Limit, ...]:
+        """The limits that such a call has to keep to: a plain look-up, no waiting."""
+        ...
+
+    async def admit(self, limits: Sequence[Limit], want: Want, max_wait: float) -> Admitted:
+        """Reserve what a call may use; raises `RateLimited` where that is too much."""
         ...
 
 

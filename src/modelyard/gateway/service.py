@@ -35,6 +35,7 @@ from modelyard.gateway.adapters.cohere import CohereAdapter
 from modelyard.gateway.adapters.openai import OpenAIAdapter
 from modelyard.gateway.adapters.sgp import SgpAdapter
 from modelyard.gateway.adapters.wire import StreamDecoder, WireRequest
+from modelyard.gateway.admission import Admission
 from modelyard.gateway.balancer import Balancer, Lease, gone
 from modelyard.gateway.batches import batches, joined
 from modelyard.gateway.chat_templates import TemplateProcess
@@ -91,9 +92,12 @@ class Gateway(Finding):
         settings: GatewaySettings,
         places: Places | None = None,
         vendors: VendorAccess = NO_VENDORS,
+        admission: Admission | None = None,
     ) -> None:
-        """``places`` are shared with other gateway processes; None: this one is the only one."""
+        """``places`` are shared with other gateway processes; None: this one is the only one. ``admission`` keeps calls
+        to their limits; None: there are none."""
         super().__init__(routes, clock)
+        self._admission = admission
         self._usage = usage
         self._clock = clock
         self._settings = settings
@@ -292,6 +296,8 @@ class Gateway(Finding):
     async def _open(self, call: Call, prepare: Prepare, adapter: Adapters) -> tuple[Lease, Answer]:
         """Send what ``prepare`` makes for a worker, trying another one as long as no byte of an answer came.
         The caller reads the answer and releases the lease."""
+        if self._admission is not None:
+            await self._admission.admit(call)
         # A body may have taken its time to arrive: a worker that was there when it began may be on its way out now.
         route = self._routes.snapshot().by_id(call.route.deployment_id)
         if route is None:

@@ -17,6 +17,7 @@ from modelyard.store.faults import cause_of, translated
 from modelyard.store.gateways import Gateways
 from modelyard.store.groups import Groups
 from modelyard.store.idempotency import Idempotency
+from modelyard.store.limits import Limits
 from modelyard.store.models import Models
 from modelyard.store.pulse import Pulse, PulseReader
 from modelyard.store.revisions import Revisions
@@ -40,6 +41,7 @@ class Transaction:
         self.servers = Servers(session)
         self.revisions = Revisions(session)
         self.gateways = Gateways(session)
+        self.limits = Limits(session)
         self.usage = Usage(session)
         self.worker_time = WorkerTime(session)
         self.vendor_credentials = VendorCredentials(session)

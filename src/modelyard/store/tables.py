@@ -348,6 +348,30 @@ worker_spans = Table(
     Index("ix_worker_spans_account", "account_id", "started_at"),
 )
 
+limits = Table(
+    "limits",
+    metadata,
+    *_owned(),
+    Column("subject", Name, nullable=False),
+    Column("subject_id", Name, nullable=False),
+    Column("bounds", Json, nullable=False),
+    Column("on_exceeded", Name, nullable=False),
+    Column("priority", Integer, nullable=False),
+    UniqueConstraint("account_id", "name"),
+    Index("ix_limits_page", "account_id", "created_at", "id"),
+)
+
+limit_use = Table(
+    "limit_use",
+    metadata,
+    # by gateway what its calls under way have reserved; without one what is spent for good
+    Column("limit_id", Name, primary_key=True),
+    Column("kind", Name, primary_key=True),
+    Column("window", Instant, primary_key=True),
+    Column("gateway_id", Name, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+)
+
 idempotency = Table(
     "idempotency",
     metadata,

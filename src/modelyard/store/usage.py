@@ -21,11 +21,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from modelyard.domain.limits import settlement
 from modelyard.domain.rollups import by_hour
 from modelyard.domain.usage import UsageRecord
 from modelyard.store import usage_hours, usage_sums
 from modelyard.store.columns import checked, to_microseconds
 from modelyard.store.faults import translated
+from modelyard.store.limits import Limits
 from modelyard.store.session import Session
 from modelyard.store.tables import usage as table
 
@@ -114,6 +116,8 @@ class Usage:
         new = set((await self._session.execute(statement, {"records": text})).scalars())
         by_id = {record.id: record for record in records if record.id in new}
         await usage_hours.add(self._session, by_hour(by_id.values()))
+        if any(record.reserved for record in by_id.values()):
+            await Limits(self._session).settle(settlement(by_id.values()))
 
     async def sums(
         self,

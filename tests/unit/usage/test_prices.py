@@ -11,6 +11,7 @@ from modelyard.control.pricing import Pricing
 from modelyard.domain.prices import cost_of, dollars
 from modelyard.domain.vendor_models import Price
 from modelyard.settings import CostSettings, PriceSetting
+from modelyard.testing.clock import FakeClock
 from modelyard.testing.usage import make_usage
 
 RECORD = make_usage(
@@ -55,7 +56,7 @@ def test_the_price_of_the_day_a_call_began_counts_and_settings_come_before_the_c
         PriceSetting(model="gpt-x", since=date(2026, 6, 2), input=Decimal(2), output=Decimal(0)),
         PriceSetting(model="gpt-x", since=date(2026, 1, 1), input=Decimal(1), output=Decimal(0)),
     )
-    pricing = Pricing((), CostSettings(prices=prices))
+    pricing = Pricing((), CostSettings(prices=prices), FakeClock())
     assert pricing.priced(RECORD).cost_nano == 1000 * 10**9
     assert pricing.priced(replace(RECORD, started_at=datetime(2026, 6, 2, tzinfo=UTC))).cost_nano == 2000 * 10**9
     before = pricing.priced(replace(RECORD, started_at=datetime(2025, 12, 31, tzinfo=UTC)))
@@ -64,7 +65,7 @@ def test_the_price_of_the_day_a_call_began_counts_and_settings_come_before_the_c
 
 def test_what_workers_of_our_own_answered_has_no_price_by_the_token() -> None:
     prices = (PriceSetting(model="mine", input=Decimal(1), output=Decimal(1)),)
-    own = Pricing((), CostSettings(prices=prices)).priced(replace(RECORD, vendor=None))
+    own = Pricing((), CostSettings(prices=prices), FakeClock()).priced(replace(RECORD, vendor=None))
     assert (own.cost_nano, own.is_unpriced) == (None, False)
 
 
@@ -73,9 +74,9 @@ def test_the_catalogs_prices_are_found_by_the_vendors_name_of_the_model() -> Non
     known = next(model for model in models if model.prices and model.prices[0].input)
     day = datetime.combine(known.prices[0].since, datetime.min.time(), UTC)
     record = replace(RECORD, started_at=day, vendor=known.vendor.value, vendor_model=known.model, response_tokens=0)
-    assert (Pricing(models, CostSettings()).priced(record).cost_nano or 0) > 0
+    assert (Pricing(models, CostSettings(), FakeClock()).priced(record).cost_nano or 0) > 0
     other = replace(record, vendor="OTHER")
-    assert Pricing(models, CostSettings()).priced(other).is_unpriced
+    assert Pricing(models, CostSettings(), FakeClock()).priced(other).is_unpriced
 
 
 def test_a_billionth_is_a_decimal() -> None:
