@@ -29,6 +29,7 @@ from modelyard.control.fleet import Fleet, Reporter, new_gateway_id
 from modelyard.control.journal import Journal
 from modelyard.control.keys import Keys
 from modelyard.control.last_used import LastUsed
+from modelyard.control.limiter import Limiter
 from modelyard.control.pricing import Pricing
 from modelyard.control.reconciler import Reconciler
 from modelyard.control.routes import Routes
@@ -36,6 +37,7 @@ from modelyard.control.usage import UsageWriter
 from modelyard.control.vault import Vault
 from modelyard.control.vendor_keys import VendorKeys
 from modelyard.domain.load import GatewayLoad
+from modelyard.gateway.admission import Admission
 from modelyard.gateway.places import Places, SharedPlaces
 from modelyard.gateway.ports import Waker
 from modelyard.gateway.service import Gateway
@@ -69,6 +71,7 @@ class Ground:
     launcher: Launcher
     vault: Vault
     vendor_keys: VendorKeys
+    pricing: Pricing
 
 
 async def run(settings: Settings) -> None:
@@ -175,7 +178,8 @@ async def _ground(settings: Settings) -> AsyncIterator[Ground]:
         launcher = await chosen(settings)
         stack.push_async_callback(launcher.aclose)
         await routes.refresh()
-        yield Ground(settings, store, clock, routes, launcher, vault, vendor_keys)
+        pricing = Pricing(catalog.load().vendor_models, settings.cost, clock)
+        yield Ground(settings, store, clock, routes, launcher, vault, vendor_keys, pricing)
 
 
 @contextlib.asynccontextmanager
@@ -190,13 +194,18 @@ async def _calling_side(
         stack.push_async_callback(last_used.flush)
         keys = Keys(store, clock, settings.security.key_cache_seconds, last_used.note)
         vendors = VendorAccess(ground.vendor_keys, settings.vendors, settings.security.fetch_images)
-        gateway = Gateway(ground.routes, usage, waker, clock, settings.gateway, places, vendors)
+        limiter = Limiter(store, ground.routes, clock, settings.limits, gateway_id or new_gateway_id())
+        gateway = Gateway(
+            ground.routes, usage, waker, clock, settings.gateway, places, vendors, _admission(ground, limiter)
+        )
         if seam is not None:
             seam.gateway = gateway
         await gateway.start()
         stack.push_async_callback(gateway.aclose)
+        await limiter.refresh()
         audit = AuditLog(store, clock, settings.audit.retention_days)
         loops = [usage.run, ground.routes.run, last_used.run, audit.run]
+        loops += [limiter.run, limiter.follow, limiter.housekeep]
         if gateway_id:
             reporter = Reporter(gateway_id, store, ground.routes, gateway, clock)
             await reporter.tell()
@@ -220,6 +229,12 @@ async def _calling_side(
         )
 
 
+def _admission(ground: Ground, limiter: Limiter) -> Admission:
+    settings = ground.settings
+    assumed = settings.limits.assumed_response_tokens
+    return Admission(limiter, ground.pricing.at_most, assumed, settings.gateway.queue_seconds)
+
+
 @contextlib.asynccontextmanager
 async def _usage(ground: Ground) -> AsyncIterator[UsageWriter]:
     settings = ground.settings
@@ -231,7 +246,7 @@ async def _usage(ground: Ground) -> AsyncIterator[UsageWriter]:
         settings.usage,
         log_calls=settings.logging.calls,
         journal=journal,
-        price=Pricing(catalog.load().vendor_models, settings.cost).priced,
+        price=ground.pricing.priced,
     )
     with contextlib.ExitStack() as stack:
         if journal is not None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from modelyard.domain.inference import ChatRequest, CompletionRequest, NativeRequest
-from modelyard.domain.limits import Left, Limit, Want
+from modelyard.domain.limits import Limit, Want
 from modelyard.domain.routes import Route
 from modelyard.gateway.metering import Call, estimate_request
 from modelyard.gateway.ports import Admits
@@ -60,12 +60,3 @@ class Admission:
         ]
         known = request.max_tokens if request.max_tokens is not None else min([*bounds, self._assumed])
         return times * known
-
-
-def told(left: tuple[Left, ...]) -> dict[str, int]:
-    """The least that is left of each kind of bound."""
-    least: dict[str, int] = {}
-    for each in left:
-        kind = each.ask.kind.value
-        least[kind] = min(each.amount, least.get(kind, each.amount))
-    return least

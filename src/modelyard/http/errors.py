@@ -24,6 +24,9 @@ _STATUS: dict[type[ModelyardError], int] = {
     errors.UpstreamTimeout: 504,
 }
 
+_FINAL = ("budget_exceeded",)
+"""Errors of other kinds that no other try in the next minutes can mend."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -42,7 +45,8 @@ def headers_of(error: ModelyardError) -> dict[str, str]:
     if retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(retry_after)))
     # A lost race is the one conflict that another try may win.
-    if isinstance(error, errors.Conflict | errors.InvalidRequest) and error.code != "changed_meanwhile":
+    final = isinstance(error, errors.Conflict | errors.InvalidRequest) or error.code in _FINAL
+    if final and error.code != "changed_meanwhile":
         headers["x-should-retry"] = "false"
     if isinstance(error, errors.MethodNotAllowed):
         headers["allow"] = ", ".join(error.allowed)

@@ -14,6 +14,7 @@ from modelyard.control.audit import AuditLog
 from modelyard.control.deployments import Deployments, Settling
 from modelyard.control.groups import Groups
 from modelyard.control.keys import Keys
+from modelyard.control.limits import Limits
 from modelyard.control.members import Members
 from modelyard.control.models import Models
 from modelyard.control.reports import Reports
@@ -116,6 +117,10 @@ class Parts:
     @cached_property
     def vendor_credentials(self) -> VendorCredentials:
         return VendorCredentials(self.store, self.clock, self.vault, self.vendors_changed, self.on_routes)
+
+    @cached_property
+    def limits(self) -> Limits:
+        return Limits(self.store, self.clock)
 
     @cached_property
     def reports(self) -> Reports:
