@@ -75,9 +75,9 @@ class Limiter:
             wanted = asks(limits, want, self._clock.now())
             verdict = await self._decided(wanted, priority)
             if verdict is None:
-                return Admitted(tuple(_nothing_of(ask) for ask in wanted), ())
+                return Admitted(tuple(map(_nothing_of, wanted)), (), self.gateway_id)
             if verdict.exceeded is None:
-                return Admitted(tuple(ask.reservation for ask in wanted), verdict.left)
+                return Admitted(tuple(ask.reservation for ask in wanted), verdict.left, self.gateway_id)
             waits = verdict.exceeded.ask.limit.on_exceeded is OnExceeded.QUEUE and _may_pass(verdict.exceeded)
             if not waits or self._clock.monotonic() + RETRY_SECONDS > until:
                 raise _exceeded(verdict.exceeded, self._clock.now())
@@ -201,12 +201,13 @@ def _exceeded(left: Left, now: datetime) -> RateLimited:
             hint="Ask for less, such as a smaller max_tokens.",
         )
     when = "when another call has ended" if end is None else f"at {end.isoformat().replace('+00:00', 'Z')}"
-    return RateLimited(
+    words = (
         f"The limit '{ask.limit.name}' of {bound} {what} is reached: this call may use {amount}, and {rest} is left. "
-        f"Come back {when}.",
-        code="budget_exceeded" if ask.kind in MONEY else "limit_exceeded",
-        retry_after=_seconds(end, now),
+        f"Come back {when}."
     )
+    if ask.kind in MONEY:
+        return RateLimited(words, code="budget_exceeded", retry_after=_seconds(end, now))
+    return RateLimited(words, code="limit_exceeded", retry_after=_seconds(end, now))
 
 
 def _seconds(end: datetime | None, now: datetime) -> float:

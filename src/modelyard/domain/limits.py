@@ -116,9 +116,13 @@ class Verdict:
 class Admitted:
     """What a call has reserved, and what is left besides."""
 
-    reserved: tuple[Reservation, ...]
-    left: tuple[Left, ...]
+    reserved: tuple[Reservation, ...] = ()
+    left: tuple[Left, ...] = ()
+    gateway_id: str = ""
+    """Who reserved it."""
 
+
+NOTHING_LIMITS = Admitted()
 
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 

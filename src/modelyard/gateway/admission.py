@@ -32,10 +32,7 @@ class Admission:
 
     async def _reserve(self, call: Call, limits: tuple[Limit, ...]) -> None:
         wait = self._queue_seconds if call.max_wait is None else min(call.max_wait, self._queue_seconds)
-        given = await self._limiter.admit(limits, self._want(call), wait)
-        call.reserved = given.reserved
-        call.gateway_id = self._limiter.gateway_id
-        call.limits_left = given.left
+        call.admitted = await self._limiter.admit(limits, self._want(call), wait)
 
     def _want(self, call: Call) -> Want:
         if call.request is None:  # what is passed through unread counts as a call, and as no tokens

@@ -10,9 +10,9 @@ from modelyard.clock import Clock
 from modelyard.domain.accounts import Caller
 from modelyard.domain.history import estimate, estimate_text, tool_tokens
 from modelyard.domain.inference import ChatRequest, CompletionRequest, EmbeddingRequest, NativeRequest
-from modelyard.domain.limits import Left
+from modelyard.domain.limits import NOTHING_LIMITS
 from modelyard.domain.routes import Route
-from modelyard.domain.usage import Outcome, Reservation, UsageRecord, Verb
+from modelyard.domain.usage import Outcome, UsageRecord, Verb
 from modelyard.errors import ModelyardError
 from modelyard.gateway.ports import UsageSink
 
@@ -45,20 +45,18 @@ class Call:
         "account_id",
         "adjusted",
         "admission",
+        "admitted",
         "begun",
         "cached_tokens",
         "caller",
         "counted_prompt",
         "dropped_messages",
         "estimated_response",
-        "gateway_id",
-        "limits_left",
         "max_wait",
         "prompt_tokens",
         "reasoning_tokens",
         "request",
         "request_id",
-        "reserved",
         "response_tokens",
         "route",
         "sent",
@@ -100,9 +98,7 @@ class Call:
         self.cached_tokens = 0
         self.admission: asyncio.Task[None] | None = None
         """Under way or over, where the call has limits to keep to."""
-        self.reserved: tuple[Reservation, ...] = ()
-        self.gateway_id = ""
-        self.limits_left: tuple[Left, ...] = ()
+        self.admitted = NOTHING_LIMITS
         self.reasoning_tokens = 0
         self.estimated_response = 0
         """Tokens of the text that came so far, roughly."""
@@ -194,8 +190,8 @@ class Call:
                 None if vendor is None else vendor.model,
                 None,
                 None if self.route.deployment_id == self._asked.deployment_id else self.route.deployment_id,
-                self.reserved,
-                self.gateway_id,
+                self.admitted.reserved,
+                self.admitted.gateway_id,
             )
         )
 

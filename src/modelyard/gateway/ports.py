@@ -51,8 +51,6 @@ class UsageSink(Protocol):
 class Admits(Protocol):
     """What keeps calls to their limits."""
 
-    gateway_id: str
-
     def limits_of(self, account_id: str, key_id: str, identity_id: str, model_id: str) -> tuple[Limit, ...]:
         """The limits that such a call has to keep to: a plain look-up, no waiting."""
         ...

@@ -25,8 +25,8 @@ _LIMIT_NAMES = {
 
 def told(call: Call) -> RawHeaders:
     headers = [(SERVED_BY.encode(), call.route.deployment_id.encode())]
-    if call.limits_left:
-        headers += _left(call.limits_left)
+    if call.admitted.left:
+        headers += _left(call.admitted.left)
     if call.adjusted:
         words = "; ".join(call.adjusted)[:_MOST].encode("ascii", "replace")
         headers.append((ADJUSTED.encode(), b" ".join(words.split())))
