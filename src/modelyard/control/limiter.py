@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 0.1
 """How often a call that waits asks again."""
+_AGAIN_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 3600.0
 _CONCURRENT_RETRY_SECONDS = 1.0
 
@@ -99,11 +100,16 @@ class Limiter:
     async def follow(self) -> None:
         """Keep to the limits as they change, until cancelled."""
         while True:
+            # Asked for before they are read: a change that comes meanwhile is not missed.
+            changed = asyncio.create_task(self._routes.changed())
             try:
                 await self.refresh()
+                await changed
             except Unavailable as error:
                 log.debug("limits stand still: the store cannot be read", error=str(error))
-            await self._routes.changed()
+                await self._clock.sleep(_AGAIN_SECONDS)
+            finally:
+                changed.cancel()
 
     async def refresh(self) -> None:
         async with self._store.read() as tx:

@@ -5,8 +5,8 @@ from alembic import op
 
 from modelyard.store.columns import Instant, Json, Name
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
