@@ -2,6 +2,7 @@
 call brought along, and asking in the way that lets the worker stop when nobody waits any more."""
 
 from collections.abc import Awaitable
+from dataclasses import replace
 
 import msgspec
 
@@ -124,20 +125,22 @@ class TextCall:
         tongue = await self._counter.tongue(endpoint)
         request = _stoppable(request, tongue)
         if self._tools and isinstance(request, ChatRequest) and tongue.dialect is Dialect.LLAMA_CPP:
-            request = self._with_tools(request, tongue)
+            return self._with_tools(request, tongue)
         if isinstance(request, ChatRequest) and request.chat_template is not None:
             prompt = await self._rendered(tongue, request)
             if prompt is not None:
                 return self._adapter.encode_rendered(request, prompt)
         return self._encoded(request)
 
-    def _with_tools(self, request: ChatRequest, tongue: Tongue) -> ChatRequest:
+    def _with_tools(self, request: ChatRequest, tongue: Tongue) -> WireRequest:
         """For llama.cpp, which neither forces calls nor tells a model of tools that its template does not know."""
+        if request.chat_template is not None:
+            raise unsupported("tools", "do not go together with a chat_template of the call's own")
         self._forced = bool(self._must_call)
-        if not self._forced:
-            self._call.adjusted = () if tongue.writes_tools else (UNSEEN,)
-            return request
-        return as_schema(request if tongue.writes_tools else described(request), self._must_call)
+        if self._forced:
+            return self._encoded(as_schema(request if tongue.writes_tools else described(request), self._must_call))
+        unseen = () if tongue.writes_tools or request.tool_choice == "none" else (UNSEEN,)
+        return replace(self._encoded(request), adjusted=unseen)
 
     async def _fitted(self, endpoint: Endpoint, request: ChatRequest) -> Trimmed:
         window = self._call.route.context_window

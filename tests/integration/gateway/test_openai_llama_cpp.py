@@ -3,12 +3,13 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from gateway_house import House
-from llama_worker import WINDOW, Llama
+from llama_worker import WINDOW, Llama, llama_behind
 from openai import AsyncOpenAI
 from openai_answers import WEATHER
 from pydantic import BaseModel
@@ -137,6 +138,50 @@ async def test_a_call_that_has_to_be_made_is_made(
 async def test_tools_that_a_template_does_not_write_are_told(client: AsyncOpenAI) -> None:
     raw = await client.chat.completions.with_raw_response.create(model="chat", messages=ASK, tools=[FLAG], max_tokens=2)
     assert "chat template tells it of none" in raw.headers["x-parameters-adjusted"]
+
+
+TOOLS_TEMPLATE = (
+    "{% if tools %}{% for t in tools %}{{ t.function.name }}{{ t.function.description }}{% endfor %}{% endif %}"
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}"
+    "{% for c in m.tool_calls or [] %}{{ c.function.name }}{% endfor %}{{ '\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+async def test_tools_are_counted_as_the_template_writes_them(house: House, tmp_path: Path) -> None:
+    async with (
+        llama_behind(house, tmp_path, chat_template=TOOLS_TEMPLATE),
+        AsyncOpenAI(base_url=f"{house.base_url}/v1", api_key=KEY, max_retries=0) as client,
+    ):
+        tool: Any = {"type": "function", "function": {"name": "look", "description": "d" * 2000}}
+        turns: Any = [{"role": "user", "content": "q" * 600}, {"role": "assistant", "content": "a" * 600}] * 3
+        body: Any = {"model": "chat", "messages": [*turns, *ASK], "tools": [tool], "max_tokens": 4}
+        body["tool_choice"] = "none"  # what random weights write is no call that llama.cpp could read
+        raw = await client.chat.completions.with_raw_response.create(**body, extra_headers={"x-trim-history": "true"})
+        assert int(raw.headers["x-history-messages-dropped"]) == 4
+        usage = raw.parse().usage
+        assert usage is not None
+        assert usage.prompt_tokens == int(raw.headers["x-prompt-tokens"])
+        one_turn = len("<|user|>\n<|assistant|>\n") + 1200
+        assert usage.prompt_tokens == len("look") + 2000 + one_turn + PROMPT
+        with pytest.raises(openai.BadRequestError) as caught:
+            await client.chat.completions.create(**body)
+        assert caught.value.code == "context_length_exceeded"
+
+
+async def test_log_probabilities_are_streamed(client: AsyncOpenAI) -> None:
+    stream = await client.chat.completions.create(
+        model="chat", messages=ASK, max_tokens=6, temperature=0, logprobs=True, top_logprobs=1, stream=True
+    )
+    tokens = [
+        token
+        async for piece in stream
+        for choice in piece.choices
+        if choice.logprobs is not None
+        for token in choice.logprobs.content or ()
+    ]
+    assert 1 <= len(tokens) <= 6
+    assert all(len(token.top_logprobs) == 1 for token in tokens)
 
 
 async def test_a_template_of_the_calls_own(client: AsyncOpenAI) -> None:
