@@ -18,10 +18,10 @@ pytestmark = pytest.mark.timeout(180)
 class Swapping:
     """A model server called ``stable``, in front of the yard's deployment (blue) and another one (green)."""
 
-    def __init__(self, there: Yard) -> None:
+    def __init__(self, there: Yard, green_workers: int = 1) -> None:
         self.there, self.blue = there, there.deployment
         of_model = there.path.rpartition("/")[0]
-        scaling = {"min_workers": 1, "max_workers": 1, "per_worker": CALLERS}
+        scaling = {"min_workers": green_workers, "max_workers": 1, "per_worker": CALLERS}
         self.green = self._made(of_model, {"name": "green", "vendor_configuration": scaling})["id"]
         body = {"name": "Stable", "alias": "stable", "model_deployment_id": self.blue}
         self.path = f"/v4/serving/{self._made('/v4/serving', body)['model_server_id']}"
@@ -90,4 +90,27 @@ def test_swapping_what_is_behind_a_model_server_drops_and_cuts_nothing(
     with yard(start_server, tmp_path_factory.mktemp("swapped"), counts, workers=1) as there:
         asyncio.run(swap_on(there, counts))
     tell("a model server's deployment is swapped 12 times", counts)
+    assert counts.whole, counts
+
+
+def test_a_swap_to_an_idle_deployment_waits_for_its_worker_while_calls_go_on(
+    start_server: Start, tmp_path_factory: pytest.TempPathFactory, tell: Tell
+) -> None:
+    counts, settings = Counts(), {"MODELYARD_AUTOSCALE__IDLE_SECONDS": "3"}
+
+    async def scenario(there: Yard) -> None:
+        server = Swapping(there, green_workers=0)
+        green = f"/v4/model-deployments/{server.green}"
+        await eventually(lambda: there.api.get(green).json()["status_detail"]["phase"] == "idle")
+        async with Load(there.server.url, there.server.key, "stable", CALLERS) as load:
+            load.counts = counts
+            await load.answered(20)
+            await server.put(server.green)
+            detail = (await asyncio.to_thread(there.api.get, green)).json()["status_detail"]
+            assert detail["workers_ready"] == 1, detail
+            await load.answered(20)
+
+    with yard(start_server, tmp_path_factory.mktemp("idle"), counts, workers=1, settings=settings) as there:
+        asyncio.run(scenario(there))
+    tell("a model server's deployment gives way to an idle one", counts)
     assert counts.whole, counts

@@ -10,7 +10,9 @@ from modelyard.control.again import until_unmet
 from modelyard.control.idempotency import Attempt, create_once
 from modelyard.control.scope import Scope
 from modelyard.control.server_checks import check_backends, unknown_backend
+from modelyard.control.warming import cold_ones, demand, wait_until_warm
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Right
+from modelyard.domain.deployments import Deployment
 from modelyard.domain.servers import Backend, Backends, ModelServer, main_of, rolled_back, swapped
 from modelyard.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from modelyard.store import Store, Transaction
@@ -36,12 +38,21 @@ class Swap:
 
 class Servers:
     """Model servers, as their owners see them. ``on_change`` is awaited once a change is written down, so that calls
-    that come after the answer see it."""
+    that come after the answer see it; ``cold_start_seconds`` is how long a swap waits for a worker of what is idle."""
 
-    def __init__(self, store: Store, clock: Clock, on_change: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        nudge: Callable[[str], None],
+        on_change: Callable[[], Awaitable[None]],
+        cold_start_seconds: float,
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._nudge = nudge
         self._on_change = on_change
+        self._cold_start_seconds = cold_start_seconds
 
     async def create(
         self, scope: Scope, account_id: str | None, draft: ServerDraft, deployment_id: str, attempt: Attempt
@@ -85,7 +96,8 @@ class Servers:
             return await tx.servers.page(query)
 
     async def change(self, scope: Scope, server_id: str, draft: Callable[[ModelServer], ServerDraft]) -> ModelServer:
-        """Put ``draft(server)`` in the server's place."""
+        """Put ``draft(server)`` in the server's place. Backends that are idle are woken first, and waited for."""
+        await self._warm(scope, server_id, lambda server: draft(server).backends or ())
 
         async def once(tx: Transaction, server: ModelServer) -> ModelServer:
             wanted = draft(server)
@@ -96,8 +108,9 @@ class Servers:
         return (await self._change(scope, server_id, once)).server
 
     async def update_backend(self, scope: Scope, server_id: str, deployment_id: str) -> Swap:
-        """Put one deployment behind it, in place of all that were there. Repeating it changes nothing, and gives the
-        same."""
+        """Put one deployment behind it, in place of all that were there, once that has a worker: until then calls go
+        where they went. Repeating it changes nothing, and gives the same."""
+        await self._warm(scope, server_id, lambda _: (Backend(deployment_id),))
 
         async def once(tx: Transaction, server: ModelServer) -> ModelServer:
             return await self._swapped(tx, server, (Backend(deployment_id),), "body", "new_model_deployment_id")
@@ -105,9 +118,10 @@ class Servers:
         return await self._change(scope, server_id, once)
 
     async def rollback(self, scope: Scope, server_id: str, attempt: Attempt) -> tuple[str, str]:
-        """Go back to what was there before the last swap: the main deployments before and after. A repeated call
-        goes back once."""
+        """Go back to what was there before the last swap: the main deployments before and after. At once: what is idle
+        is woken, but not waited for. A repeated call goes back once."""
         now = self._clock.now()
+        woken: list[Deployment] = []
 
         async def make(tx: Transaction) -> tuple[str, str]:
             server = await _to_write(tx, scope, server_id)
@@ -120,6 +134,8 @@ class Servers:
                 )
             await check_backends(tx, server.account_id, server.backends, back.backends, now, "path", "model_server_id")
             await tx.servers.replace(back)
+            woken[:] = await cold_ones(tx, self._clock, _called(back.backends))
+            await demand(tx, self._clock, woken)
             return server.main, back.main
 
         async def again(tx: Transaction, done: str) -> tuple[str, str]:
@@ -130,6 +146,8 @@ class Servers:
             return await create_once(self._store, attempt, now, make=make, again=again, id_of=" ".join)
 
         done = await until_unmet(once)
+        for deployment in woken:
+            self._nudge(deployment.id)
         await self._tell()
         return done
 
@@ -138,6 +156,16 @@ class Servers:
         async with self._store.begin() as tx:
             await tx.servers.delete((await _to_write(tx, scope, server_id)).id)
         await self._tell()
+
+    async def _warm(self, scope: Scope, server_id: str, wanted: Callable[[ModelServer], Backends]) -> None:
+        async with self._store.read() as tx:
+            server = await _to_write(tx, scope, server_id)
+            known = {backend.deployment_id for backend in server.backends}
+            new = [each for each in _called(wanted(server)) if each not in known]
+            there = await tx.deployments.of_ids(new)
+        accounts = (server.account_id, PLATFORM_ACCOUNT_ID)
+        ids = [each.id for each in there if each.account_id in accounts]
+        await wait_until_warm(self._store, self._clock, self._nudge, ids, self._cold_start_seconds)
 
     async def _tell(self) -> None:
         # What is written down is written down: where the store is away right after, calls see it once it is back.
@@ -164,6 +192,10 @@ class Servers:
         done = await until_unmet(once)
         await self._tell()
         return done
+
+
+def _called(backends: Backends) -> list[str]:
+    return [backend.deployment_id for backend in backends if backend.weight]
 
 
 async def _account_of(tx: Transaction, scope: Scope, wanted: str | None, deployment_id: str) -> str:

@@ -91,7 +91,8 @@ class Parts:
 
     @cached_property
     def servers(self) -> Servers:
-        return Servers(self.store, self.clock, self.on_routes)
+        seconds = self.settings.gateway.cold_start_seconds
+        return Servers(self.store, self.clock, self.reconciler.nudge, self.on_routes, seconds)
 
     @cached_property
     def accounts(self) -> Accounts:

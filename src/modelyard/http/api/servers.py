@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from modelyard.control.servers import ServerDraft
 from modelyard.http.api.convert import servers as convert
 from modelyard.http.api.given import GivenAttempt, GivenParts, GivenScope, problems
 from modelyard.http.api.lists import sort_keys
+from modelyard.http.api.settling import while_wanted
 from modelyard.http.api.wire.common import Deleted
 from modelyard.http.api.wire.servers import (
     BackendChange,
@@ -22,6 +23,8 @@ from modelyard.http.api.wire.servers import (
 from modelyard.store.paging import PageQuery
 
 router = APIRouter(prefix="/v4/serving", tags=["Model servers"])
+
+_STOPS = "The server stops, and nothing was changed."
 
 
 @router.post("", responses=problems(404, 409))
@@ -54,10 +57,12 @@ async def retrieve(parts: GivenParts, scope: GivenScope, model_server_id: str) -
 
 
 @router.patch("/{model_server_id}", responses=problems(404, 409))
-async def update(parts: GivenParts, scope: GivenScope, model_server_id: str, body: ServerChange) -> ServerAnswer:
+async def update(
+    parts: GivenParts, scope: GivenScope, request: Request, model_server_id: str, body: ServerChange
+) -> ServerAnswer:
     """Change what is sent: its name, its alias, or how calls are shared among deployments."""
-    changed = await parts.servers.change(scope, model_server_id, lambda server: convert.changed(server, body))
-    return convert.answer(changed)
+    change = parts.servers.change(scope, model_server_id, lambda server: convert.changed(server, body))
+    return convert.answer(await while_wanted(parts, request, change, _STOPS))
 
 
 @router.delete("/{model_server_id}", responses=problems(404, 409))
@@ -75,11 +80,13 @@ async def current_deployment(parts: GivenParts, scope: GivenScope, model_server_
 
 @router.put("/{model_server_id}/backend", responses=problems(404, 409))
 async def update_backend(
-    parts: GivenParts, scope: GivenScope, model_server_id: str, body: BackendChange
+    parts: GivenParts, scope: GivenScope, request: Request, model_server_id: str, body: BackendChange
 ) -> BackendChanged:
-    """Swap what is behind it. Calls under way are finished where they are; later ones go to the new deployment."""
+    """Swap what is behind it, once that has a worker. Calls under way are finished where they are; later ones go to the
+    new deployment."""
     new = body.new_model_deployment_id
-    return convert.swap_answer(await parts.servers.update_backend(scope, model_server_id, new), new)
+    swap = parts.servers.update_backend(scope, model_server_id, new)
+    return convert.swap_answer(await while_wanted(parts, request, swap, _STOPS), new)
 
 
 @router.post("/{model_server_id}/rollback", responses=problems(404, 409))
