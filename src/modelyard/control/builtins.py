@@ -1,6 +1,6 @@
 """Brings the catalog into the store: built-in templates, starter and vendors' models and their fixed deployments."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,6 +19,7 @@ from modelyard.domain.models import Model, ModelVendor
 from modelyard.domain.revisions import Author
 from modelyard.domain.snapshots import merged_parameters, revision_of, snapshot_of
 from modelyard.domain.templates import Template
+from modelyard.domain.vendor_models import is_vendors
 from modelyard.errors import Conflict, NotFound
 from modelyard.settings import Settings
 from modelyard.store import Store, Transaction
@@ -191,6 +192,9 @@ async def _retire(tx: Transaction, kept: set[str]) -> None:
         if model.id in kept:
             continue
         deployments = await tx.deployments.of_model(model.id)
+        if is_vendors(model):
+            await _retire_vendors(tx, model, deployments)
+            continue
         for deployment in deployments:
             if not deployment.target.deleted:
                 generation = deployment.target.generation + 1
@@ -198,6 +202,14 @@ async def _retire(tx: Transaction, kept: set[str]) -> None:
                 await tx.deployments.set_target(replace(deployment, target=target))
         if not deployments:
             await tx.models.delete(model.id)
+
+
+async def _retire_vendors(tx: Transaction, model: Model, deployments: Sequence[Deployment]) -> None:
+    """There are no workers to wait for. A model that somebody has deployed for himself stays."""
+    if all(deployment.is_built_in for deployment in deployments):
+        for deployment in deployments:
+            await tx.deployments.remove(deployment.id)
+        await tx.models.delete(model.id)
 
 
 async def _built_in_models(tx: Transaction) -> list[Model]:

@@ -85,7 +85,7 @@ class VendorModel:
 
 def price_on(prices: tuple[Price, ...], day: date, prompt_tokens: int = 0) -> Price | None:
     """The price in effect on ``day`` for a prompt of that many tokens; None where none is known."""
-    current = [price for price in prices if price.since <= day and price.prompt_above <= prompt_tokens]
+    current = [each for each in prices if each.since <= day and each.prompt_above < max(prompt_tokens, 1)]
     return max(current, key=lambda price: (price.since, price.prompt_above), default=None)
 
 

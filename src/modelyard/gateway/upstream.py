@@ -121,8 +121,9 @@ class Upstream:
         """``ca_file``: further certificate authorities for https addresses."""
         self._patience = Patience(settings.first_byte_seconds, settings.total_seconds)
         opener, seconds = Opener(ca_file), settings.connect_seconds
+        self._workers = Pool(seconds, opener.direct)
         self._pools = {
-            Way.DIRECT: Pool(seconds, opener.direct),
+            Way.DIRECT: self._workers,
             Way.OUTWARD: Pool(seconds, opener.outward, VENDOR_KEEP_ALIVE_SECONDS),
             Way.GUARDED: Pool(seconds, opener.guarded, VENDOR_KEEP_ALIVE_SECONDS),
         }
@@ -140,7 +141,8 @@ class Upstream:
         patience = patience or self._patience
         who = patience.who
         try:
-            connection = await self._pools[patience.way].connection(address)
+            pool = self._workers if patience is self._patience else self._pools[patience.way]
+            connection = await pool.connection(address)
         except (OSError, TimeoutError) as error:
             gone = Unavailable(f"{who} cannot be reached.", code="worker_unreachable")
             raise Lost(gone, unreachable=True) from error

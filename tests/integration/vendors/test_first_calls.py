@@ -61,6 +61,7 @@ async def test_the_catalogs_models_come_and_go_with_credentials(start: Start, ve
     assert deleted.status_code == 200
     gone = await house.chat("gpt-4o")
     assert gone.status_code == 404, gone.text
+    assert (await house.http.get("/v4/models")).json()["items"] == []
 
 
 async def test_built_in_models_do_not_change(start: Start, vendor: FakeVendor) -> None:
