@@ -10,6 +10,7 @@ from typing import Any, TextIO
 import msgspec
 import structlog
 
+from modelyard.domain.secrets import without_keys
 from modelyard.settings import LoggingSettings
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
@@ -40,6 +41,11 @@ def write_lines(logger: str, event: str, lines: Iterable[Mapping[str, object]]) 
         _json_handler.flush()
 
 
+def _without_keys(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Whatever looks like an API key is cut down to what may be shown."""
+    return {name: without_keys(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
 def _for_people() -> structlog.dev.ConsoleRenderer:
     # Plain tracebacks: rich ones show local variables, and so keys.
     return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
@@ -56,9 +62,9 @@ def configure(settings: LoggingSettings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: list[structlog.typing.Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_encoded)]
+        [structlog.processors.format_exc_info, _without_keys, structlog.processors.JSONRenderer(serializer=_encoded)]
         if as_json
-        else [_for_people()]
+        else [_without_keys, _for_people()]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

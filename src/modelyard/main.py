@@ -265,7 +265,13 @@ async def _controlling_side(ground: Ground, fleet: Fleet, *, listens: bool = Tru
             fleet, routes.deployments, lambda each: reconciler.nudge(each), clock, settings.autoscale
         )
         reconciler = Reconciler(
-            ground.store, ground.launcher, clock, settings, load=autoscaler, on_change=routes.refresh
+            ground.store,
+            ground.launcher,
+            clock,
+            settings,
+            load=autoscaler,
+            vault=ground.vault,
+            on_change=routes.refresh,
         )
         if listens:
             await fleet.listen()

@@ -17,7 +17,9 @@ from modelyard.control.gone import wait_until_gone
 from modelyard.control.idempotency import Attempt, create_once
 from modelyard.control.rolling import Origin, Rolling, record
 from modelyard.control.scope import Scope, refuse_built_in, unknown_account
+from modelyard.control.secret_env import secrets_of, without
 from modelyard.control.server_checks import refuse_backend_in_use
+from modelyard.control.vault import Vault
 from modelyard.control.vendor_deployments import add_vendor_deployment, change_vendor_deployment
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Right
 from modelyard.domain.cards import EngineCard
@@ -70,7 +72,9 @@ class Deployments:
         cards: Mapping[str, EngineCard],
         reconciler: Settling,
         launcher: Launcher,
+        vault: Vault,
     ) -> None:
+        self._vault = vault
         self._store = store
         self._clock = clock
         self._settings = settings
@@ -236,7 +240,8 @@ class Deployments:
         return status_of(deployment, self._clock.now())
 
     async def logs(self, scope: Scope, deployment_id: str, lines: int) -> list[WorkerLog]:
-        """The last ``lines`` lines of every worker that exists or failed lately, newest worker first. Built-in
+        """The last ``lines`` lines of every worker that exists or failed lately, newest worker first,
+        without the secrets that they were given. Built-in
         deployments serve every account, so only administrators read theirs."""
         deployment = await self.get(scope, deployment_id)
         if deployment.is_built_in and not scope.caller.is_administrator:
@@ -244,7 +249,11 @@ class Deployments:
         phases = {each.worker_id: each.phase.value for each in await self._launcher.observe(deployment.id)}
         for worker in sorted(deployment.workers, key=lambda each: each.created_at):
             phases = {worker.id: worker.phase.value, **{k: v for k, v in phases.items() if k != worker.id}}
-        return [WorkerLog(id_, phase, await self._launcher.logs(id_, lines)) for id_, phase in phases.items()]
+        async with self._store.read() as tx:
+            bundles = [each.snapshot.bundle for each in await tx.revisions.of(deployment.id)]
+        secrets = secrets_of(bundles, self._vault)
+        found = [(id_, phase, await self._launcher.logs(id_, lines)) for id_, phase in phases.items()]
+        return [WorkerLog(id_, phase, [without(line, secrets) for line in said]) for id_, phase, said in found]
 
     async def events(self, scope: Scope, deployment_id: str, limit: int) -> Sequence[Event]:
         async with self._store.read() as tx:

@@ -18,6 +18,7 @@ from modelyard.clock import Clock
 from modelyard.control.probe import Prober
 from modelyard.control.settled import Pause, wait_settled
 from modelyard.control.step import Bench, LoadSource, Result, Stops, policy_of, step, worker_environment
+from modelyard.control.vault import Vault
 from modelyard.control.watch import Watch
 from modelyard.domain.deployments import Deployment
 from modelyard.domain.lifecycle import status_of
@@ -51,6 +52,7 @@ class Reconciler:
         settings: Settings,
         *,
         load: LoadSource,
+        vault: Vault | None = None,
         on_change: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self._store = store
@@ -71,6 +73,7 @@ class Reconciler:
             owner=f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}",
             lease_seconds=settings.reconciler.lease_seconds,
             worker_env=worker_environment(settings),
+            vault=vault,
         )
         self._watch = Watch(launcher, self._prober, clock, settings.reconciler.poll_seconds)
         self._steps: dict[str, asyncio.Task[None]] = {}

@@ -6,7 +6,7 @@ were meant to be (and starts them under the same ids) or workers that were not (
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -17,7 +17,9 @@ from pydantic import SecretStr
 
 from modelyard.clock import Clock
 from modelyard.control.probe import Prober
-from modelyard.domain.deployments import Deployment, DeploymentStatus, Phase
+from modelyard.control.secret_env import opened, secrets_of, without
+from modelyard.control.vault import Vault
+from modelyard.domain.deployments import Deployment, DeploymentStatus, Observation, Phase
 from modelyard.domain.lifecycle import status_of
 from modelyard.domain.plans import Plan, Policy, Stop, with_launch_failure
 from modelyard.domain.revisions import Author, Revision
@@ -87,6 +89,7 @@ class Bench:
     owner: str
     lease_seconds: float
     worker_env: Mapping[str, str]
+    vault: Vault | None
     new_id: Callable[[], str] = lambda: str(uuid4())
 
 
@@ -106,7 +109,7 @@ async def step(deployment: Deployment, bench: Bench) -> Result:
     if deployment.is_vendors:
         return await step_of_vendors(deployment, bench)
     snapshots = await _snapshots(deployment, bench)
-    seen = await bench.launcher.observe(deployment.id)
+    seen = _quiet(await bench.launcher.observe(deployment.id), snapshots, bench.vault)
     judged = await bench.prober.judge(deployment, snapshots[deployment.revision], seen)
     next_ = plan(
         deployment,
@@ -170,6 +173,17 @@ async def _snapshots(deployment: Deployment, bench: Bench) -> dict[str, Snapshot
     return {revision: with_readiness_of(snapshot, template) for revision, snapshot in found.items()}
 
 
+def _quiet(
+    seen: Sequence[Observation], snapshots: Mapping[str, Snapshot], vault: Vault | None
+) -> Sequence[Observation]:
+    """What workers say, without the secrets that they were given."""
+    told = any(each.detail for each in seen)
+    secrets = secrets_of((snapshot.bundle for snapshot in snapshots.values()), vault) if told else set()
+    if not secrets:
+        return seen
+    return [replace(each, detail=without(each.detail, secrets)) if each.detail else each for each in seen]
+
+
 def _first(deployment: Deployment, snapshot: Snapshot) -> Revision:
     author = Author(deployment.created_by_user_id, deployment.created_by_identity_type)
     revision = deployment.target.revision
@@ -200,7 +214,8 @@ async def _start(next_: Plan, snapshots: Mapping[str, Snapshot], bench: Bench) -
     for worker_id in next_.start:
         row = rows[worker_id]
         try:
-            await bench.launcher.start(worker_spec(snapshots[row.revision], row, env=bench.worker_env))
+            secrets = opened(snapshots[row.revision].bundle, bench.vault)
+            await bench.launcher.start(worker_spec(snapshots[row.revision], row, env=bench.worker_env, secrets=secrets))
         except LaunchError as error:
             log.warning("worker could not be started", deployment=row.deployment_id, worker=row.id, error=str(error))
             next_ = with_launch_failure(next_, row.id, str(error), bench.clock.now(), bench.policy)

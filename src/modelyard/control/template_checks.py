@@ -75,9 +75,12 @@ def _texts(bundle: BundleConfig) -> Iterator[tuple[Loc, str]]:
 
 
 def _check_env(bundle: BundleConfig, *, administrator: bool) -> Iterator[FieldError]:
-    for name in bundle.env:
-        where = (*_BUNDLE, "env", name)
-        if not _VARIABLE.match(name):
+    places = [*(("env", name) for name in bundle.env), *(("secret_env", name) for name in bundle.secret_env)]
+    for kind, name in places:
+        where = (*_BUNDLE, kind, name)
+        if kind == "secret_env" and name in bundle.env:
+            yield FieldError(where, "is in env as well; name it in one of the two")
+        elif not _VARIABLE.match(name):
             yield FieldError(where, "is no variable name: letters, digits and _, not starting with a digit")
         elif name.upper() in LAUNCHER_VARIABLES:
             yield FieldError(where, "is set by the launcher, which alone knows where the worker may listen")
@@ -171,7 +174,7 @@ def _check_declared(template: Template, card: EngineCard) -> Iterator[FieldError
             where = (*_CREATION, "parameters", index, "name")
             yield FieldError(where, f"the engine '{card.engine}' does not read it, nor does env; it reads {names}")
     for required in (parameter.name for parameter in card.parameters if parameter.required):
-        if required not in declared and required not in template.bundle.env:
+        if required not in declared and required not in {**template.bundle.env, **template.bundle.secret_env}:
             msg = f"the engine '{card.engine}' needs '{required}'; declare it here, or set it in the bundle's env"
             yield FieldError(_CREATION, msg, "missing")
 
@@ -186,7 +189,10 @@ def check_parameters(
         return errors
     at_fault = {error.loc for error in errors}
     for error in engine_cards.check_card(card, values, *loc, partial=partial):
-        in_env = error.type == "missing" and error.loc[-1] in template.bundle.env
+        in_env = error.type == "missing" and error.loc[-1] in {
+            **template.bundle.env,
+            **template.bundle.secret_env,
+        }
         if error.loc not in at_fault and not in_env:
             errors.append(error)
     return errors

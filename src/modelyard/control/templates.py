@@ -1,6 +1,7 @@
 """What the API does to templates."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from uuid import uuid4
 
 from modelyard.clock import Clock
@@ -9,7 +10,9 @@ from modelyard.control.drafts import TemplateDraft
 from modelyard.control.idempotency import Attempt, create_once
 from modelyard.control.rolling import Rolling, roll_template
 from modelyard.control.scope import Scope, refuse_built_in
+from modelyard.control.secret_env import sealed
 from modelyard.control.template_checks import check_template, require_administrator, require_local_commands
+from modelyard.control.vault import Vault
 from modelyard.domain.accounts import Right
 from modelyard.domain.cards import EngineCard
 from modelyard.domain.templates import Template
@@ -29,7 +32,9 @@ class Templates:
         settings: Settings,
         cards: Mapping[str, EngineCard],
         nudge: Callable[[str], None],
+        vault: Vault,
     ) -> None:
+        self._vault = vault
         self._store = store
         self._clock = clock
         self._settings = settings
@@ -41,6 +46,7 @@ class Templates:
         now = self._clock.now()
         template = Template(id=str(uuid4()), **scope.signature(account, now), **draft.values())
         self._check(scope, template)
+        template = replace(template, bundle=sealed(template.bundle, self._vault))
 
         async def make(tx: Transaction) -> Template:
             await tx.templates.add(template)
@@ -78,6 +84,7 @@ class Templates:
             require_administrator(template.bundle, administrator=scope.caller.is_administrator)
             changed = draft(template).onto(template)
             self._check(scope, changed)
+            changed = replace(changed, bundle=sealed(changed.bundle, self._vault, template.bundle))
             if changed != template:
                 await tx.templates.replace(changed)
             rolling = Rolling("template changed", scope.author, self._clock.now())

@@ -63,7 +63,8 @@ class WorkerSpec:
     image: str
     tag: str
     command: tuple[str, ...]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
+    """May hold secrets: it is shown nowhere."""
     protocol: EndpointProtocol
     model_type: ModelType
     healthcheck_route: str

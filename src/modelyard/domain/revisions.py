@@ -102,7 +102,8 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _shown(name: str, value: Any) -> Any:
-    return MASK if value is not None and is_secret_name(name) else value
+    secret = is_secret_name(name) or ".secret_env." in name
+    return MASK if value is not None and secret else value
 
 
 def is_secret_name(name: str) -> bool:

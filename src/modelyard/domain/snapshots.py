@@ -108,7 +108,8 @@ def revision_of(snapshot: Snapshot) -> str:
     inputs give equal revisions, on every machine and in every process."""
     bundle = {field.name: getattr(snapshot.bundle, field.name) for field in fields(BundleConfig)}
     facts = {
-        "bundle": {name: value for name, value in bundle.items() if name != _NO_PART},
+        # What came later is no part of those that have none of it: their workers stay.
+        "bundle": {n: value for n, value in bundle.items() if n != _NO_PART and (n != "secret_env" or value)},
         "command": snapshot.command,
         "model_type": snapshot.model_type,
         "protocol": snapshot.protocol,

@@ -30,12 +30,15 @@ def scaling(template: Template, vendor_configuration: Mapping[str, Any]) -> tupl
     )
 
 
-def worker_spec(snapshot: Snapshot, worker: Worker, *, env: Mapping[str, str]) -> WorkerSpec:
+def worker_spec(
+    snapshot: Snapshot, worker: Worker, *, env: Mapping[str, str], secrets: Mapping[str, str] = {}
+) -> WorkerSpec:
     """How ``worker`` is started; ``snapshot`` is its revision's.
 
     The environment holds, later over earlier: ``env`` (what the server tells its own bundles, such as
     where weights are kept; given to them alone), what a worker may want to know of its endpoint, every
-    creation parameter under its own name, and the bundle's ``env`` with its references filled in.
+    creation parameter under its own name, the bundle's ``env`` with its references filled in, and ``secrets``, the
+    values of its ``secret_env``, as they are.
     ``${PORT}`` and ``${HOST}`` stay in ``command`` and ``env`` until a launcher calls `bound`.
     """
     bundle = snapshot.bundle
@@ -54,6 +57,7 @@ def worker_spec(snapshot: Snapshot, worker: Worker, *, env: Mapping[str, str]) -
         env={
             **{name: quoted(value) for name, value in {**told, **values}.items()},
             **{name: expand_but(value, values, LAUNCHER_VARIABLES) for name, value in bundle.env.items()},
+            **{name: quoted(value) for name, value in secrets.items()},
         },
         protocol=snapshot.protocol,
         model_type=snapshot.model_type,

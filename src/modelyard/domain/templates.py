@@ -51,6 +51,8 @@ class BundleConfig:
     tag: str
     command: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    secret_env: Mapping[str, str] = field(default_factory=dict)
+    """Further variables, their values sealed (`modelyard.control.vault`) from the moment they came in."""
     readiness_initial_delay_seconds: int = 120
     """How long a worker may take to answer its health route once its process runs; weights being
     fetched do not count."""

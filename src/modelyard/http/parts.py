@@ -71,7 +71,7 @@ class Parts:
 
     @cached_property
     def templates(self) -> Templates:
-        return Templates(self.store, self.clock, self.settings, self.cards, self.reconciler.nudge)
+        return Templates(self.store, self.clock, self.settings, self.cards, self.reconciler.nudge, self.vault)
 
     @cached_property
     def models(self) -> Models:
@@ -83,7 +83,9 @@ class Parts:
 
     @cached_property
     def deployments(self) -> Deployments:
-        return Deployments(self.store, self.clock, self.settings, self.cards, self.reconciler, self.launcher)
+        return Deployments(
+            self.store, self.clock, self.settings, self.cards, self.reconciler, self.launcher, self.vault
+        )
 
     @cached_property
     def revisions(self) -> Revisions:

@@ -18,6 +18,7 @@ from modelyard.clock import SystemClock
 from modelyard.control.reconciler import Reconciler
 from modelyard.control.rolling import Origin, Rolling, record
 from modelyard.control.routes import Routes
+from modelyard.control.vault import Vault
 from modelyard.domain.accounts import Account, IdentityType
 from modelyard.domain.deployments import Deployment, DeploymentStatus, Phase, StatusDetail, Target
 from modelyard.domain.lifecycle import status_of
@@ -73,7 +74,13 @@ class Yard:
         self.routes = Routes(self.store, self.clock, self.settings)
         launcher = self.launcher()
         reconciler = Reconciler(
-            self.store, launcher, self.clock, self.settings, load=self.load, on_change=self.routes.refresh
+            self.store,
+            launcher,
+            self.clock,
+            self.settings,
+            load=self.load,
+            vault=Vault.open(self.settings),
+            on_change=self.routes.refresh,
         )
         running = asyncio.create_task(reconciler.run())
         try:

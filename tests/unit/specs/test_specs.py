@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from modelyard.domain.deployments import Resources, Worker
 from modelyard.domain.models import Model
 from modelyard.domain.parameters import LAUNCHER_VARIABLES, expand, expand_but, quoted
-from modelyard.domain.snapshots import merged_parameters, resources, revision_of, snapshot_of
+from modelyard.domain.snapshots import Snapshot, merged_parameters, resources, revision_of, snapshot_of
 from modelyard.domain.specs import bound, scaling, worker_spec
 from modelyard.domain.templates import (
     BundleConfig,
@@ -169,3 +169,21 @@ def test_resources_are_the_deployments_over_the_templates() -> None:
     template = replace(TEMPLATE, endpoint=EndpointConfig(cpus=2, memory="1Gi", gpus=1))
     assert resources(template, {"memory": "2Gi", "gpus": 0}) == Resources(cpus=2, memory=2 * 1024**3, gpus=0)
     assert resources(TEMPLATE) == Resources()
+
+
+def test_what_has_no_secrets_keeps_the_fingerprint_of_before_there_were_any() -> None:
+    bundle = BundleConfig("local", "a", "t", ("x",), {"A": "b"})
+    args = (ModelType.EMBEDDING, EndpointProtocol.SGP, False)
+    plain = Snapshot(*args, bundle, Resources(cpus=1), {"p": 1}, {}, {})
+    assert revision_of(plain) == "2364a3b1bdcb", "as the version said that knew no secret_env: no worker rolls over"
+    secretive = replace(plain, bundle=replace(bundle, secret_env={"X": "sealed"}))
+    assert revision_of(secretive) != revision_of(plain)
+
+
+def test_a_spec_does_not_show_its_environment() -> None:
+    bundle = BundleConfig("local", "a", "t", ("x",), {"A": "plain ${p}"}, {"X": "sealed"})
+    snapshot = Snapshot(ModelType.EMBEDDING, EndpointProtocol.SGP, False, bundle, Resources(), {"p": "1"}, {}, {})
+    spec = worker_spec(snapshot, Worker("w", "d", "r", NOW), env={}, secrets={"X": "it costs ${p}"})
+    final = bound(spec, host="h", port=1)
+    assert (final.env["A"], final.env["X"]) == ("plain 1", "it costs ${p}")
+    assert "costs" not in repr(final)

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import MISSING, BaseModel
 
 from modelyard.control.drafts import TemplateDraft
+from modelyard.control.secret_env import masked
 from modelyard.domain.parameters import Parameter, ParameterSchema
 from modelyard.domain.specs import DEFAULT_MAX_WORKERS, DEFAULT_MIN_WORKERS, DEFAULT_PER_WORKER
 from modelyard.domain.templates import BundleConfig, EndpointConfig, EndpointProtocol, Template
@@ -105,6 +106,7 @@ def answer(template: Template) -> wire.TemplateAnswer:
                     "command": list(template.bundle.command),
                     "streaming_command": list(template.bundle.streaming_command),
                     "env": dict(template.bundle.env),
+                    "secret_env": masked(template.bundle.secret_env),
                 }
             ),
             endpoint_config=_endpoint(template),

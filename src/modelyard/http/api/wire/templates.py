@@ -48,6 +48,8 @@ class Bundle(Body):
     tag: Word
     command: Command | None = None
     env: Environment | None = None
+    secret_env: Environment | None = None
+    """Ours: further variables, kept encrypted and never given back. A value of *** stays as it was."""
     readiness_initial_delay_seconds: ReadinessSeconds | None = None
     healthcheck_route: Route | None = None
     predict_route: Route | None = None
@@ -63,6 +65,8 @@ class BundleChange(Body):
     tag: Word | MISSING = MISSING
     command: Command | None = None
     env: Environment | None = None
+    secret_env: Environment | None = None
+    """Ours: further variables, kept encrypted and never given back. A value of *** stays as it was."""
     readiness_initial_delay_seconds: ReadinessSeconds | None = None
     healthcheck_route: Route | None = None
     predict_route: Route | None = None
@@ -144,6 +148,8 @@ class BundleAnswer(Answer):
     tag: str
     command: list[str]
     env: dict[str, str]
+    secret_env: dict[str, str]
+    """Ours: which secret variables there are; every value is ***."""
     readiness_initial_delay_seconds: int
     healthcheck_route: str
     predict_route: str
