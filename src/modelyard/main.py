@@ -35,6 +35,7 @@ from modelyard.control.reconciler import Reconciler
 from modelyard.control.routes import Routes
 from modelyard.control.usage import UsageWriter
 from modelyard.control.vault import Vault
+from modelyard.control.vendor_credentials import renew_secrets
 from modelyard.control.vendor_keys import VendorKeys
 from modelyard.domain.load import GatewayLoad
 from modelyard.gateway.admission import Admission
@@ -124,6 +125,7 @@ async def prepare(settings: Settings) -> None:
     try:
         await store.migrate()
         _tell_first_start(await ensure_administrator(store, clock, settings))
+        await renew_secrets(store, Vault.open(settings))
         await builtins.sync(store, catalog.load(), settings, clock)
     finally:
         await store.aclose()

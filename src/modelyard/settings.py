@@ -219,6 +219,9 @@ class VendorsSettings(Group):
     bedrock: BedrockSettings = BedrockSettings()
     llmengine: LLMEngineSettings = LLMEngineSettings()
     other: OtherSettings = OtherSettings()
+    others: dict[str, OtherSettings] = Field(default_factory=dict)
+    """Further OpenAI-compatible servers, each under a name of yours with the settings of ``other``; ``other`` says how
+    long they may take."""
     ca_file: Path | None = None
     """Further certificate authorities (PEM) that vendors' certificates may be signed by."""
     retries: Annotated[int, Field(ge=0, le=2)] = 2

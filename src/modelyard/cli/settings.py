@@ -45,6 +45,10 @@ def shown(value: Any) -> Any:
             return MASK
         case Path():
             return str(value)
+        case dict():
+            return {name: shown(each) for name, each in value.items()}
+        case BaseModel():
+            return {name: shown(getattr(value, name)) for name in type(value).model_fields}
         case BaseModel():
             return {name: shown(getattr(value, name)) for name in type(value).model_fields}
         case dict():

@@ -65,6 +65,14 @@ class Vault:
         derivation = HKDF(algorithm=hashes.SHA256(), length=_KEY_BYTES, salt=None, info=purpose.encode())
         return derivation.derive(self._first).hex()
 
+    def is_renewed(self, sealed: str) -> bool:
+        """Whether the first key opens it."""
+        try:
+            Fernet(base64.urlsafe_b64encode(self._first)).decrypt(sealed.encode())
+        except InvalidToken:
+            return False
+        return True
+
     def renewed(self, sealed: str) -> str:
         """The same secret, sealed with the first key."""
         try:

@@ -43,21 +43,26 @@ async def sync_vendors(
 def listed_models(settings: VendorsSettings) -> Iterator[VendorModel]:
     """The models of OpenAI-compatible servers that the settings name. Raises `ConfigurationError` for a type that is
     none."""
-    for vendor, group in ((ModelVendor.OTHER, settings.other), (ModelVendor.LLMENGINE, settings.llmengine)):
+    named = [(ModelVendor.OTHER, group, f"OTHERS__{name.upper()}") for name, group in settings.others.items()]
+    for vendor, group, setting in (
+        (ModelVendor.OTHER, settings.other, "OTHER"),
+        (ModelVendor.LLMENGINE, settings.llmengine, "LLMENGINE"),
+        *named,
+    ):
         for word in filter(None, map(str.strip, group.models.split(","))):
             name, _, kind = word.partition("=")
             yield VendorModel(
                 vendor=vendor,
                 name=name.strip(),
                 model=name.strip(),
-                model_type=_type_of(kind.strip() or ModelType.CHAT_COMPLETION, vendor, group),
+                model_type=_type_of(kind.strip() or ModelType.CHAT_COMPLETION, f"MODELYARD_VENDORS__{setting}", group),
                 display_name=name.strip(),
                 developer="unknown",
+                base_url=group.base_url if setting.startswith("OTHERS__") else None,
             )
 
 
-def _type_of(kind: str, vendor: ModelVendor, group: OtherSettings) -> ModelType:
-    setting = f"MODELYARD_VENDORS__{vendor}"
+def _type_of(kind: str, setting: str, group: OtherSettings) -> ModelType:
     if not group.base_url:
         raise ConfigurationError(f"{setting}__MODELS names models, but {setting}__BASE_URL is not set.")
     if kind.upper() not in TYPES:

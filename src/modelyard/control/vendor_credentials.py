@@ -1,21 +1,26 @@
 """Accounts' own access to vendors: stored encrypted, shown masked, never given back."""
 
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 from uuid import uuid4
+
+import structlog
 
 from modelyard.clock import Clock
 from modelyard.control.idempotency import Attempt, create_once
 from modelyard.control.scope import Scope
-from modelyard.control.vault import Vault
+from modelyard.control.vault import Sealed, Vault
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Right
 from modelyard.domain.models import ModelVendor
 from modelyard.domain.vendors import VENDORS, VendorCredential, check_access, masked
-from modelyard.errors import FieldError, InvalidRequest, NotFound
+from modelyard.errors import Conflict, FieldError, InvalidRequest, NotFound
 from modelyard.store import Page, Store, Transaction
 from modelyard.store.paging import PageQuery
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,28 @@ class VendorCredentials:
             await tx.vendor_credentials.delete(credential.id)
             await self._changed(tx)
         await self._refresh()
+
+
+async def renew_secrets(store: Store, vault: Vault) -> int:
+    """Seal with the vault's first key what an earlier one sealed; how many secrets that was. After that, the earlier
+    key is needed no more. What no key opens is left as it is."""
+    async with store.read() as tx:
+        old = [each for each in await tx.vendor_credentials.all() if not vault.is_renewed(each.sealed)]
+    renewed = 0
+    for credential in old:
+        try:
+            sealed = vault.renewed(credential.sealed)
+        except Sealed as error:
+            log.error("a vendor credential cannot be used", credential=credential.id, why=str(error))
+            continue
+        with contextlib.suppress(NotFound, Conflict):  # gone or renewed meanwhile
+            async with store.begin() as tx:
+                current = await tx.vendor_credentials.get(credential.id, None)
+                await tx.vendor_credentials.replace(replace(current, sealed=sealed))
+            renewed += 1
+    if renewed:
+        log.info("secrets were sealed with the new key", secrets=renewed)
+    return renewed
 
 
 def _check(draft: CredentialDraft) -> list[FieldError]:

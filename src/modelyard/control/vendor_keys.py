@@ -85,7 +85,9 @@ def settings_keys(settings: VendorsSettings) -> Iterator[VendorKey]:
         elif isinstance(group, VertexSettings):
             yield from _vertex(group)
         elif group.base_url or vendor in BASE_URLS:
-            yield from _plain(vendor, group)
+            yield from _plain(vendor, group, f"settings:{vendor}")
+    for name, group in settings.others.items():
+        yield from _plain(ModelVendor.OTHER, group, f"settings:OTHER:{name}")
 
 
 def groups(settings: VendorsSettings) -> Iterator[tuple[ModelVendor, VendorSettings]]:
@@ -96,13 +98,13 @@ def groups(settings: VendorsSettings) -> Iterator[tuple[ModelVendor, VendorSetti
             yield ModelVendor(name.upper()), group
 
 
-def _plain(vendor: ModelVendor, group: VendorSettings) -> Iterator[VendorKey]:
+def _plain(vendor: ModelVendor, group: VendorSettings, id_: str) -> Iterator[VendorKey]:
     base_url = _address(vendor, group.base_url, {})
     keys = list(filter(None, map(str.strip, _secret(group.api_key).split(","))))
     for number, key in enumerate(keys):
-        yield VendorKey(f"settings:{vendor}:{number}", vendor, base_url, {"api_key": key})
+        yield VendorKey(f"{id_}:{number}", vendor, base_url, {"api_key": key})
     if not keys and vendor in _KEYLESS:
-        yield VendorKey(f"settings:{vendor}", vendor, base_url)
+        yield VendorKey(id_, vendor, base_url)
 
 
 def _vertex(group: VertexSettings) -> Iterator[VendorKey]:

@@ -69,6 +69,8 @@ class VendorModel:
     prices: tuple[Price, ...] = ()
     deprecated: date | None = None
     """The day from which the vendor advises against it, or answers no more."""
+    base_url: str | None = None
+    """Where it is called, if not where all of its vendor's are."""
 
     @property
     def parameters(self) -> dict[str, Value]:
@@ -77,6 +79,7 @@ class VendorModel:
             "model": self.model,
             "context_window": self.context_window,
             "max_output_tokens": self.max_output_tokens,
+            "base_url": self.base_url,
             "images": True if "images" in self.capabilities else None,
             "reasoning": True if "reasoning" in self.capabilities else None,
         }

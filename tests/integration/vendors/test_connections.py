@@ -9,9 +9,19 @@ from pathlib import Path
 import pytest
 import trustme
 from fake_vendor import FakeVendor, serving
+from pydantic import SecretStr
 from vendor_house import Start
 
-from modelyard.settings import SecuritySettings
+from modelyard.clock import SystemClock
+from modelyard.control.bootstrap import ACCOUNT_ID, ensure_administrator
+from modelyard.control.vault import Vault
+from modelyard.control.vendor_credentials import renew_secrets
+from modelyard.domain.accounts import IdentityType
+from modelyard.domain.models import ModelVendor
+from modelyard.domain.vendors import VendorCredential
+from modelyard.settings import SecuritySettings, Settings
+from modelyard.store import Store
+from modelyard.testing.clock import START
 
 CA = trustme.CA()
 
@@ -116,6 +126,27 @@ async def test_accounts_name_public_addresses_only(start: Start, vendor: FakeVen
         assert (answer.status_code, answer.json()["code"]) == (502, "private_address"), answer.text
         assert "MODELYARD_SECURITY__PRIVATE_ADDRESSES" in answer.json()["detail"]
     assert not vendor.asked
+
+
+async def test_a_new_key_seals_everything_at_the_next_start(tmp_path: Path) -> None:
+    old, new = ("old" * 11)[:32].encode(), ("new" * 11)[:32].encode()
+    store = await Store.open(f"sqlite:///{tmp_path / 'x.db'}")
+    await store.migrate()
+    settings = Settings(data_dir=tmp_path, bootstrap_api_key=SecretStr("k"))
+    await ensure_administrator(store, SystemClock(), settings)
+    kept = VendorCredential(
+        "id", ACCOUNT_ID, START, "u", IdentityType.USER, "n", ModelVendor.OPENAI, Vault([old]).seal("{}"), "***"
+    )
+    async with store.begin() as tx:
+        await tx.vendor_credentials.add(kept)
+    assert await renew_secrets(store, Vault([old])) == 0
+    assert await renew_secrets(store, Vault([new])) == 0
+    assert await renew_secrets(store, Vault([new, old])) == 1
+    assert await renew_secrets(store, Vault([new, old])) == 0
+    async with store.read() as tx:
+        [after] = await tx.vendor_credentials.all()
+    assert Vault([new]).unseal(after.sealed) == "{}"
+    await store.aclose()
 
 
 async def test_the_settings_key_goes_to_no_address_that_a_user_names(

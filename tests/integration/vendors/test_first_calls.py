@@ -35,6 +35,19 @@ async def test_models_of_another_server_are_there_by_settings_alone(start: Start
     assert embedded.json() == {"embeddings": [["a", [1.0, 1.0]], ["bcd", [3.0, 1.0]]], "tokens_used": 5}
 
 
+async def test_several_other_servers(start: Start, vendor: FakeVendor, another: FakeVendor) -> None:
+    house = await start(
+        {
+            "other": {"base_url": vendor.url, "models": "one", "api_key": "sk-1"},
+            "others": {"second": {"base_url": another.url, "models": "two", "api_key": "sk-2"}},
+        }
+    )
+    assert (await house.chat("one")).json()["completions"][0][1] == ["Hello there"]
+    assert (await house.chat("two")).json()["completions"][0][1] == ["From elsewhere"]
+    assert vendor.asked[0].headers["authorization"] == "Bearer sk-1"
+    assert another.asked[0].headers["authorization"] == "Bearer sk-2"
+
+
 async def test_a_stream(start: Start, vendor: FakeVendor) -> None:
     house = await start({"other": {"base_url": vendor.url, "models": "llama"}})
     answer = await house.chat("llama", stream=True)

@@ -96,6 +96,10 @@ def test_a_server_of_our_own_may_ask_for_no_key() -> None:
         ({"bedrock": {"bearer_token": "b"}}, []),
         ({"bedrock": {"region": "r", "bearer_token": "b"}}, [("BEDROCK", {"bearer_token": "b"}, {"region": "r"})]),
         ({"other": {"base_url": "http://x/v1"}}, [("OTHER", {}, {})]),
+        (
+            {"others": {"a": {"base_url": "http://a/v1", "api_key": "ka"}, "b": {"base_url": "http://b/v1"}}},
+            [("OTHER", {"api_key": "ka"}, {}), ("OTHER", {}, {})],
+        ),
         ({"vertex_ai": {"project": "p"}}, [("VERTEX_AI", {}, {"location": "us-central1", "project": "p"})]),
     ],
 )
