@@ -37,8 +37,11 @@ class Admission:
     def _want(self, call: Call) -> Want:
         if call.request is None:  # what is passed through unread counts as a call, and as no tokens
             return Want()
-        prompt = estimate_request(call.request)
-        response = self._longest_response(call.route, call.request, prompt)
+        prompt = response = 0
+        for request in call.parts or (call.request,):
+            asked = estimate_request(request)
+            prompt += asked
+            response += self._longest_response(call.route, request, asked)
         nano = 0 if call.route.vendor is None else self._price(call.route, prompt, response)
         return Want(prompt + response, nano)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from types import TracebackType
 
 from msgspec import UnsetType
@@ -53,6 +54,7 @@ class Call:
         "dropped_messages",
         "estimated_response",
         "max_wait",
+        "parts",
         "prompt_tokens",
         "reasoning_tokens",
         "request",
@@ -83,16 +85,16 @@ class Call:
         self.request_id = request_id
         self.request: NativeRequest | None = None
         """What was asked, for estimates."""
+        self.parts: Sequence[NativeRequest] = ()
+        """All that is asked, where that is several requests side by side."""
         self.max_wait: float | None = None
         """Seconds that the caller is willing to wait for a worker; None: as long as the settings allow."""
         self.trims = True
         """Whether the oldest turns of a conversation may be dropped; otherwise what is too long is refused."""
         self.turned = False
         """Whether its fallbacks are being asked in their turn."""
-        self.sent = False
-        """Whether a worker has begun to work on it."""
-        self.begun = False
-        """Whether a worker's answer has begun."""
+        self.sent = self.begun = False
+        """Whether a worker has begun to work on it, and whether its answer has begun."""
         self.prompt_tokens: int | None = None
         self.response_tokens: int | None = None
         self.cached_tokens = 0

@@ -31,6 +31,7 @@ async def whole(gateway: Gateway, call: Call, requests: Sequence[TextRequest], c
 
     if len(requests) == 1:
         return [await one(requests[0])]
+    call.parts = requests
 
     async def all_of_them() -> list[TextResult]:
         return await together(one, requests)
@@ -46,6 +47,7 @@ def streamed(
     gateway: Gateway, call: Call, requests: Sequence[TextRequest], copies: int
 ) -> AsyncGenerator[Numbered, None]:
     """Every text as it comes, pieces of all of them in turns. Close it early to stop the workers."""
+    call.parts = requests
     if not call.route.fallbacks:
         return _merged(gateway, call, requests, copies)
     return gateway.falling_back.stream(call, lambda: _merged(gateway, call, requests, copies))

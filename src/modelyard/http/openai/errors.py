@@ -14,6 +14,8 @@ from modelyard.http import errors
 _CODES = {
     "unauthenticated": "invalid_api_key",
     "rate_limited": "rate_limit_exceeded",
+    "limit_exceeded": "rate_limit_exceeded",
+    "budget_exceeded": "insufficient_quota",
     "deployment_not_found": "model_not_found",
     "invalid_request": "invalid_value",
 }
