@@ -26,6 +26,7 @@ from modelyard.control.bootstrap import FirstStart, ensure_administrator
 from modelyard.control.deployments import Settling
 from modelyard.control.distant import Distant
 from modelyard.control.fleet import Fleet, Reporter, new_gateway_id
+from modelyard.control.gauges import CallGauges, DatabaseGauge, WorkerGauges
 from modelyard.control.journal import Journal
 from modelyard.control.keys import Keys
 from modelyard.control.last_used import LastUsed
@@ -53,6 +54,8 @@ from modelyard.settings import Settings
 from modelyard.store import Store
 
 log = structlog.get_logger(__name__)
+
+Loop = Callable[[], Coroutine[Any, Any, None]]
 
 _WORKER_SECONDS = 10.0
 """How long a worker may take to stop when the server does."""
@@ -207,7 +210,7 @@ async def _calling_side(
         await limiter.refresh()
         audit = AuditLog(store, clock, settings.audit.retention_days)
         loops = [usage.run, ground.routes.run, last_used.run, audit.run]
-        loops += [limiter.run, limiter.follow, limiter.housekeep]
+        loops += [limiter.run, limiter.follow, limiter.housekeep, *_watching(ground, gateway, usage)]
         if gateway_id:
             reporter = Reporter(gateway_id, store, ground.routes, gateway, clock)
             await reporter.tell()
@@ -229,6 +232,11 @@ async def _calling_side(
             hot_openapi=hot_openapi(),
             on_routes=ground.routes.refresh,
         )
+
+
+def _watching(ground: Ground, gateway: Gateway, usage: UsageWriter) -> list[Loop]:
+    """What tells others how a process with a gateway fares."""
+    return [CallGauges(gateway, usage, ground.clock).run, DatabaseGauge(ground.store, ground.clock).run]
 
 
 def _admission(ground: Ground, limiter: Limiter) -> Admission:
@@ -277,7 +285,8 @@ async def _controlling_side(ground: Ground, fleet: Fleet, *, listens: bool = Tru
         )
         if listens:
             await fleet.listen()
-        for loop in (reconciler.run, autoscaler.run, *((fleet.run, routes.run) if listens else ())):
+        gauges = WorkerGauges(routes.deployments, clock)
+        for loop in (reconciler.run, autoscaler.run, gauges.run, *((fleet.run, routes.run) if listens else ())):
             await stack.enter_async_context(_running(loop))
         yield reconciler
 
@@ -290,7 +299,7 @@ async def _end_workers(reconciler: Reconciler, settings: Settings, *, stop_worke
 
 
 @contextlib.asynccontextmanager
-async def _running(loop: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+async def _running(loop: Loop) -> AsyncIterator[None]:
     task = asyncio.create_task(loop())
     try:
         yield

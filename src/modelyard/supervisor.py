@@ -27,7 +27,7 @@ import structlog
 import uvloop
 
 from modelyard import logs
-from modelyard.control.metrics import SHARED_METRICS
+from modelyard.control.metrics import SHARED_METRICS, forget_process
 from modelyard.errors import ConfigurationError, ModelyardError
 from modelyard.http.server import BACKLOG, listening_socket
 from modelyard.main import prepare, run, run_controller, run_gateway, tell_address
@@ -164,6 +164,7 @@ class Supervisor:
         child.ready.close()
         if child.process.pid is not None:
             forget(self.settings.data_dir, child.name.partition("-")[0], child.process.pid)
+            forget_process(child.process.pid)
         del self._children[child.name]
         if self._stopping:
             return

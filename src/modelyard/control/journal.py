@@ -38,10 +38,13 @@ class Journal:
         self._turn = 0
         self._bound = bound
         self._failing = False
+        self.missed = 0
+        """Records that were not written: the file is full, or the disk does not take them."""
 
     def append(self, record: UsageRecord) -> None:
         """Never raises."""
         if self._lines[self._turn] >= self._bound:
+            self.missed += 1
             return
         try:
             os.write(self._files[self._turn], _encode(record) + b"\n")
@@ -49,6 +52,7 @@ class Journal:
             if not self._failing:
                 log.error("usage.not_journaled", why=str(error))
             self._failing = True
+            self.missed += 1
         else:
             self._lines[self._turn] += 1
             self._failing = False

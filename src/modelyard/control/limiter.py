@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from modelyard.clock import Clock
+from modelyard.control import metrics
 from modelyard.control.routes import Routes
 from modelyard.domain.limits import (
     MONEY,
@@ -81,6 +82,7 @@ class Limiter:
                 return Admitted(tuple(ask.reservation for ask in wanted), verdict.left, self.gateway_id)
             waits = verdict.exceeded.ask.limit.on_exceeded is OnExceeded.QUEUE and _may_pass(verdict.exceeded)
             if not waits or self._clock.monotonic() + RETRY_SECONDS > until:
+                metrics.LIMITED.labels(verdict.exceeded.ask.kind.value).inc()
                 raise _exceeded(verdict.exceeded, self._clock.now())
             await self._clock.sleep(RETRY_SECONDS)
 

@@ -1,11 +1,12 @@
-"""What Prometheus is told of calls, counted in batches beside the calls' path (GET /metrics)."""
+"""What Prometheus is told (GET /metrics). Calls are counted in batches beside their path; gauges are set by
+`modelyard.control.gauges` once in a while. ``docs/guides/observability.md`` lists them all."""
 
 import os
 from collections import Counter as Tally
 from collections.abc import Iterable
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from modelyard.domain.usage import UsageRecord
 
@@ -21,6 +22,38 @@ FIRST_BYTE = Histogram(
     "modelyard_first_byte_seconds", "From a call to the first byte of its answer", ("verb",), buckets=_SECONDS
 )
 TOTAL = Histogram("modelyard_call_seconds", "From a call to the end of its answer", ("verb",), buckets=_SECONDS)
+ERRORS = Counter("modelyard_call_errors", "Inference calls that failed, by the error's code", ("verb", "code"))
+VENDOR_CALLS = Counter("modelyard_vendor_calls", "Inference calls that a vendor answered", ("vendor", "outcome"))
+VENDOR_RETRIES = Counter("modelyard_vendor_retries", "Further tries of a vendor that failed at first", ("vendor",))
+VENDOR_RESTS = Counter("modelyard_vendor_rests", "Keys of a vendor that were given a rest", ("vendor",))
+LIMITED = Counter("modelyard_limits_refused", "Calls that a limit refused", ("bound",))
+
+# Of gateways: each process tells its own, and those that live are added up.
+IN_FLIGHT = Gauge(
+    "modelyard_calls_in_flight", "Calls that workers or vendors work on", ("deployment",), multiprocess_mode="livesum"
+)
+WAITING = Gauge(
+    "modelyard_calls_waiting", "Calls that wait for a place on a worker", ("deployment",), multiprocess_mode="livesum"
+)
+USAGE_WAITING = Gauge(
+    "modelyard_usage_records_waiting", "Usage records not in the database yet", multiprocess_mode="livesum"
+)
+USAGE_LAG = Gauge(
+    "modelyard_usage_lag_seconds",
+    "How long usage records have waited for the database, at most",
+    multiprocess_mode="livemax",
+)
+USAGE_DROPPED = Counter("modelyard_usage_records_dropped", "Usage records that were given up: money lost")
+USAGE_UNJOURNALED = Counter("modelyard_usage_records_unjournaled", "Usage records that the disk did not take")
+
+# Of whoever controls: one process alone.
+WORKERS = Gauge("modelyard_workers", "Workers", ("deployment", "phase"), multiprocess_mode="livemostrecent")
+STEPS = Counter("modelyard_reconciler_steps", "Steps of the reconciler", ("outcome",))
+STEP_SECONDS = Histogram(
+    "modelyard_reconciler_step_seconds", "How long a step of the reconciler took", buckets=_SECONDS
+)
+
+DATABASE_UP = Gauge("modelyard_database_up", "1 while the database can be used", multiprocess_mode="livemin")
 
 
 def registry() -> CollectorRegistry:
@@ -35,6 +68,8 @@ def registry() -> CollectorRegistry:
 def count(records: Iterable[UsageRecord]) -> None:
     calls: Tally[tuple[str, str, str]] = Tally()
     tokens: Tally[tuple[str, str]] = Tally()
+    errors: Tally[tuple[str, str]] = Tally()
+    vendors: Tally[tuple[str, str]] = Tally()
     for record in records:
         calls[record.verb.value, record.model_name, record.outcome.value] += 1
         tokens[record.model_name, "prompt"] += record.prompt_tokens
@@ -42,10 +77,24 @@ def count(records: Iterable[UsageRecord]) -> None:
         TOTAL.labels(record.verb.value).observe(record.total_seconds)
         if record.first_byte_seconds is not None:
             FIRST_BYTE.labels(record.verb.value).observe(record.first_byte_seconds)
+        if record.error_code is not None:
+            errors[record.verb.value, record.error_code] += 1
+        if record.vendor is not None:
+            vendors[record.vendor, record.outcome.value] += 1
     for (verb, model, outcome), number in calls.items():
         CALLS.labels(verb, _printable(model), outcome).inc(number)
     for (model, kind), number in tokens.items():
         TOKENS.labels(_printable(model), kind).inc(number)
+    for (verb, code), number in errors.items():
+        ERRORS.labels(verb, code).inc(number)
+    for (vendor, outcome), number in vendors.items():
+        VENDOR_CALLS.labels(vendor, outcome).inc(number)
+
+
+def forget_process(pid: int) -> None:
+    """What a process that died told of its present is nobody's any more; what it counted stays."""
+    if SHARED_METRICS in os.environ:
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 def _printable(name: str) -> str:

@@ -15,6 +15,7 @@ from uuid import uuid4
 import structlog
 
 from modelyard.clock import Clock
+from modelyard.control import metrics
 from modelyard.control.probe import Prober
 from modelyard.control.settled import Pause, wait_settled
 from modelyard.control.step import Bench, LoadSource, Result, Stops, policy_of, step, worker_environment
@@ -241,9 +242,11 @@ class Reconciler:
         return claimed
 
     async def _tend(self, deployment: Deployment) -> None:
+        began = self._clock.monotonic()
         try:
             result = await step(deployment, self._bench)
         except Unavailable as error:
+            metrics.STEPS.labels("put_off").inc()
             # The store or the launcher's engine is away: with no pause it would be tried again at once.
             log.warning("a step is put off", deployment=deployment.id, error=str(error))
             await self._clock.sleep(self._settings.poll_seconds)
@@ -251,8 +254,11 @@ class Reconciler:
             return
         except Exception:
             # Its lease runs out, and then it is tried again.
+            metrics.STEPS.labels("failed").inc()
             log.exception("a step failed", deployment=deployment.id)
             return
+        metrics.STEPS.labels("ok").inc()
+        metrics.STEP_SECONDS.observe(self._clock.monotonic() - began)
         self._note(deployment.id, result)
         if result.changed:
             self._changed.set()

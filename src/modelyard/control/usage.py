@@ -52,6 +52,7 @@ class UsageWriter:
         self._hurry = asyncio.Event()
         self._away = False
         self._reported = 0
+        self._written_at = clock.monotonic()
         self.dropped = 0
         """Records that were given up, because there were too many or because no database could hold them."""
 
@@ -59,6 +60,16 @@ class UsageWriter:
     def waiting(self) -> int:
         """Records that are not in the database yet."""
         return len(self._buffer) + len(self._in_hand)
+
+    @property
+    def lag_seconds(self) -> float:
+        """For how long at most a record has waited."""
+        return self._clock.monotonic() - self._written_at if self.waiting else 0.0
+
+    @property
+    def unjournaled(self) -> int:
+        """Records that were not kept on disk, and would be lost if the process were killed."""
+        return 0 if self._journal is None else self._journal.missed
 
     def record(self, record: UsageRecord) -> None:
         """Take one record; never blocks, never raises."""
@@ -120,6 +131,7 @@ class UsageWriter:
                 return False
             finally:
                 self._tell_dropped()
+            self._written_at = self._clock.monotonic()
             if self._away:
                 self._away = False
                 log.info("usage.written", why="the database is back")

@@ -135,6 +135,10 @@ class Gateway(Finding):
         """How busy this gateway is now."""
         return self._balancer.load()
 
+    def vendor_tallies(self) -> dict[str, tuple[int, int]]:
+        """See `modelyard.gateway.vendors.calling.VendorCaller.tallies`."""
+        return self._vendors.tallies()
+
     def call(self, caller: Caller, route: Route, verb: Verb, request_id: str, *, selected: str | None = None) -> Call:
         """Begin to meter a call; use as a context manager around all that follows."""
         account = paying_account(caller, route, selected)

@@ -78,6 +78,12 @@ class VendorCaller:
         }
         self._rota = Rota(clock)
         self._auth = Authenticator(clock)
+        self._tries: dict[str, int] = {}
+
+    def tallies(self) -> dict[str, tuple[int, int]]:
+        """By vendor: further tries, and keys that were given a rest, so far."""
+        rests = self._rota.rests
+        return {vendor: (self._tries.get(vendor, 0), rests.get(vendor, 0)) for vendor in {*self._tries, *rests}}
 
     async def send(self, call: Call, route: Route, endpoint: Endpoint, prepare: Prepare, adapter: Adapter) -> Answer:
         """The vendor's answer, where it is a success; its caller reads it to the end or closes it."""
@@ -94,6 +100,7 @@ class VendorCaller:
                 pause = 0.0 if self._rota.awake(keys) and len(keys) > 1 else _pause(failed, number)
                 if number == self._retries or pause > PATIENT_SECONDS:
                     raise failed.error from failed
+                self._tries[target.vendor.value] = self._tries.get(target.vendor.value, 0) + 1
                 await self._clock.sleep(pause)
             else:
                 self._rota.well(key)

@@ -35,6 +35,8 @@ class Rota:
         self._clock = clock
         self._turn = 0
         self._states: dict[str, _State] = {}
+        self.rests: dict[str, int] = {}
+        """By vendor: rests that keys were given."""
 
     def next(self, keys: Sequence[VendorKey], *, insist: bool = False) -> VendorKey:
         """The key whose turn it is among those that do not rest. ``insist``: where all rest, the one whose rest ends
@@ -71,6 +73,8 @@ class Rota:
         rest = min(MOST_REST_SECONDS, REST_SECONDS * 2.0**state.rests)
         state.rests = min(state.rests + 1, 60)
         state.limited = limited
+        vendor = str(key.vendor)
+        self.rests[vendor] = self.rests.get(vendor, 0) + 1
         state.until = self._clock.monotonic() + min(MOST_REST_SECONDS, max(rest, retry_after or 0.0))
 
     def _state(self, key: VendorKey) -> _State:
