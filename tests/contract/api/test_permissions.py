@@ -47,6 +47,9 @@ class Place:
     def credential(self) -> str:
         return self._made("/v4/vendor-credentials", **vendor_access(), account_id=self.account)
 
+    def limit(self) -> str:
+        return self._made("/v4/limits", **a_limit(self), account_id=self.account)
+
     def service_account(self) -> str:
         return self._made("/v4/service-accounts", name=unique(), account_id=self.account)
 
@@ -71,6 +74,10 @@ def fake_template() -> dict[str, Any]:
         "model_type": "EMBEDDING",
         "vendor_configuration": {"bundle_config": {"registry": "modelyard", "image": "fake", "tag": "latest"}},
     }
+
+
+def a_limit(place: Place) -> dict[str, Any]:
+    return {"name": unique(), "subject": "identity", "subject_id": place.service_account(), "calls_per_minute": 1}
 
 
 def vendor_access() -> dict[str, Any]:
@@ -182,7 +189,10 @@ TABLE: dict[tuple[str, str], tuple[Right | str, MakeTry]] = {
     ("POST", "/accounts"): (ADMINISTRATOR, lambda _: Try("/accounts", {"account_name": "mine"})),
     ("GET", "/v4/accounts"): (LIST, lambda _: Try("/v4/accounts")),
     ("GET", "/v4/accounts/{account_id}"): (Right.READ, lambda p: Try(f"/v4/accounts/{p.account}")),
-    ("PATCH", "/v4/accounts/{account_id}"): (Right.AUDIT, lambda p: Try(f"/v4/accounts/{p.account}", {"name": "x"})),
+    ("PATCH", "/v4/accounts/{account_id}"): (
+        Right.AUDIT,
+        lambda p: Try(f"/v4/accounts/{p.account}", {"name": unique()}),
+    ),
     ("POST", "/v4/accounts/{account_id}/members"): (
         Right.ADMIN,
         lambda p: Try(f"/v4/accounts/{p.account}/members", {"email": f"{unique()}@example.com"}),
@@ -280,7 +290,18 @@ TABLE: dict[tuple[str, str], tuple[Right | str, MakeTry]] = {
     ("GET", "/v4/serving"): (LIST, lambda _: Try("/v4/serving")),
     ("GET", "/v4/serving/a/{alias}"): (Right.READ, with_alias),
     ("GET", "/v4/serving/{model_server_id}"): (Right.READ, of_server()),
-    ("PATCH", "/v4/serving/{model_server_id}"): (Right.WRITE, of_server(body={"alias": None})),
+    ("PATCH", "/v4/serving/{model_server_id}"): (
+        Right.WRITE,
+        lambda p: Try(f"/v4/serving/{p.server()}", {"alias": unique()}),
+    ),
+    ("POST", "/v4/limits"): (Right.ADMIN, lambda p: Try("/v4/limits", {**a_limit(p), "account_id": p.account})),
+    ("GET", "/v4/limits"): (LIST, lambda _: Try("/v4/limits")),
+    ("GET", "/v4/limits/{limit_id}"): (Right.READ, lambda p: Try(f"/v4/limits/{p.limit()}")),
+    ("PATCH", "/v4/limits/{limit_id}"): (
+        Right.ADMIN,
+        lambda p: Try(f"/v4/limits/{p.limit()}", {"calls_per_minute": 2}),
+    ),
+    ("DELETE", "/v4/limits/{limit_id}"): (Right.ADMIN, lambda p: Try(f"/v4/limits/{p.limit()}")),
     ("DELETE", "/v4/serving/{model_server_id}"): (Right.WRITE, of_server()),
     ("GET", "/v4/serving/{model_server_id}/deployment"): (Right.READ, of_server("/deployment")),
     ("PUT", "/v4/serving/{model_server_id}/backend"): (Right.WRITE, swapped("/backend")),
@@ -402,3 +423,23 @@ def test_what_is_invisible_looks_like_what_is_not_there(place: Place) -> None:
             for each in (answer, other)
         ]
         assert (answer.status_code, bodies[0]) == (other.status_code, bodies[1]), (method, path)
+
+
+CHANGES = [route for route in (*TABLE, *KEYS) if route[0] != "GET"]
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGES, ids=lambda part: part)
+def test_every_change_leaves_an_entry_in_the_audit_log(place: Place, method: str, path: str) -> None:
+    make = KEYS[method, path] if (method, path) in KEYS else TABLE[method, path][1]
+    to_try, request_id = make(place), unique()
+    headers = {"x-request-id": request_id}
+    body = {} if to_try.body is None else {"json": to_try.body}
+    answer = place.root.request(method, to_try.path, headers=headers, **body)
+    told = place.root.get("/v4/audit-log", params={"request_id": request_id}).json()["items"]
+    if path.endswith("/rollback") and "deployments" in path:
+        # Going back to where it is changes nothing, and says so by leaving no entry.
+        assert (answer.status_code, told) == (200, [])
+        return
+    assert answer.status_code == 200, answer.text
+    assert told
+    assert {each["actor"]["identity_type"] for each in told} == {"user"}
