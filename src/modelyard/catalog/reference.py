@@ -12,13 +12,14 @@ from modelyard.catalog.entries import Catalog
 from modelyard.catalog.loader import load
 from modelyard.domain.cards import CardParameter, EngineCard
 from modelyard.domain.parameters import as_text
+from modelyard.domain.vendor_models import VendorModel
 
 _BLOCK = re.compile(r"(<!-- begin: (?P<name>[a-z]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 
 
 def renewed(page: str, catalog: Catalog) -> str:
     """``page`` with its tables made anew."""
-    tables = {"templates": _templates, "starters": _starters, "engines": _engines}
+    tables = {"templates": _templates, "starters": _starters, "vendors": _vendors, "engines": _engines}
 
     def table(match: re.Match[str]) -> str:
         lines = "\n".join(tables[match["name"]](catalog))
@@ -45,6 +46,27 @@ def _starters(catalog: Catalog) -> Iterator[str]:
             f"| {details['number_of_parameters'] / 1e6:.1f} million "
             f"| {details['token_context_window']} tokens | {starter.licence} | {starter.description} |"
         )
+
+
+def _vendors(catalog: Catalog) -> Iterator[str]:
+    yield "| Model | Vendor | Type | Window | Most output | Input | Cached input | Output |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    for model in catalog.vendor_models:
+        name = f"`{model.name}`" + (f" (deprecated {model.deprecated})" if model.deprecated else "")
+        tokens = [f"{count:,}" if count else "" for count in (model.context_window, model.max_output_tokens)]
+        prices = [_millions(model, part) for part in ("input", "cached_input", "output")]
+        yield f"| {' | '.join([name, model.vendor, model.model_type, *tokens, *prices])} |"
+
+
+def _millions(model: VendorModel, part: str) -> str:
+    """US dollars per million tokens: each price from its day on, and from its length of prompt."""
+    told = []
+    for price in model.prices:
+        amount = getattr(price, part)
+        if amount is not None:
+            above = f" above {price.prompt_above:,} tokens" if price.prompt_above else ""
+            told.append(f"{(amount * 1_000_000).normalize():f}{above} from {price.since}")
+    return ", ".join(told)
 
 
 def _engines(catalog: Catalog) -> Iterator[str]:

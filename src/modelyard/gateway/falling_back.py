@@ -39,6 +39,8 @@ class FallingBack:
             try:
                 return await ask()
             except _FAILS as error:
+                if _is_ours(error):
+                    raise
                 _tell(call, error)
         call.turn_to(targets[-1])
         return await ask()
@@ -55,7 +57,7 @@ class FallingBack:
                         begun = True
                         yield piece
             except _FAILS as error:
-                if begun or route is targets[-1]:
+                if begun or route is targets[-1] or _is_ours(error):
                     raise
                 _tell(call, error)
             else:
@@ -70,6 +72,11 @@ class FallingBack:
         if ready and there[0] not in ready:
             self._waker.wake(there[0].deployment_id)
         return [*ready, *(route for route in there if not route.endpoints)] or [called]
+
+
+def _is_ours(error: ModelyardError) -> bool:
+    """Whether it is a limit of this installation's own, which holds whoever answers."""
+    return isinstance(error, RateLimited) and error.code != "vendor_rate_limited"
 
 
 def _tell(call: Call, error: ModelyardError) -> None:

@@ -1,11 +1,17 @@
 """What callers learn of a vendor's troubles, and what they never notice."""
 
 import asyncio
+import json
 import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from fake_vendor import FakeVendor
+from starlette.responses import StreamingResponse
 from vendor_house import House, Start
 
 
@@ -182,3 +188,45 @@ async def test_a_long_conversation_is_trimmed_by_an_estimate(start: Start, vendo
     assert vendor.asked[0].body["messages"][-1] == {"role": "user", "content": "Hi"}
     alone = await house.chat("small", prompt="word " * 400)
     assert alone.status_code == 200, alone.text
+
+
+async def test_a_stream_that_hangs_ends_with_an_error(start: Start, vendor: FakeVendor) -> None:
+    async def hanging() -> AsyncIterator[str]:
+        yield 'data: {"choices": [{"index": 0, "delta": {"content": "Half"}}]}\n\n'
+        await asyncio.sleep(30)
+
+    house = await openai(start, vendor, total_seconds=0.6)
+    vendor.line.append(StreamingResponse(hanging(), media_type="text/event-stream"))
+    answer = await house.chat("gpt-4o", stream=True)
+    assert answer.status_code == 200
+    assert "Half" in answer.text
+    assert "upstream_timeout" in answer.text
+    assert "OPENAI" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "told", "code"),
+    [
+        (400, {"error": "invalid_grant", "error_description": "Invalid JWT"}, 502, "vendor_credentials_invalid"),
+        (503, {"error": "unavailable"}, 503, "vendor_unreachable"),
+    ],
+)
+async def test_google_gives_no_token(
+    start: Start, vendor: FakeVendor, tmp_path: Path, status: int, answer: Any, told: int, code: str
+) -> None:
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    account = {
+        "type": "service_account",
+        "project_id": "p",
+        "private_key": private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+        "client_email": "me@p.iam.gserviceaccount.com",
+        "token_uri": vendor.url,
+    }
+    (tmp_path / "key.json").write_text(json.dumps(account))
+    for _ in range(20):
+        vendor.answer(status, answer)
+    house = await start({"vertex_ai": {"credentials_file": str(tmp_path / "key.json"), "base_url": vendor.url}})
+    await house.model("gemini", "VERTEX_AI", model="gemini-2.5-flash")
+    refused = await house.chat("gemini")
+    assert (refused.status_code, refused.json()["code"]) == (told, code), refused.text
+    assert "PRIVATE KEY" not in refused.text
