@@ -127,7 +127,7 @@ OPENAI_STREAM = (
     + event({"choices": [], "usage": OPENAI_WHOLE["usage"]})
     + b"data: [DONE]\n\n"
 )
-SGP_WHOLE = {
+SGP_WHOLE: dict[str, Any] = {
     "message": {"role": "assistant", "content": "", "tool_calls": [WIRE_CALL, {**WIRE_CALL, "id": "call_2"}]},
     "finish_reason": "tool_calls",
     "prompt_tokens": 20,
@@ -148,10 +148,13 @@ SGP_RESULTS = event({"message": {"content": None, "tool_calls": [WIRE_CALL]}}) +
 )
 EXPECTED = [CALL, ToolCall("call_2", CALL.function)]
 
+SGP_WITHOUT_CONTENT = {**SGP_WHOLE, "message": {"content": None, "tool_calls": SGP_WHOLE["message"]["tool_calls"]}}
+
 CASES = [
     pytest.param(OPENAI, OPENAI_WHOLE, OPENAI_STREAM, id="openai"),
     pytest.param(SGP, SGP_WHOLE, SGP_STREAM, id="sgp"),
     pytest.param(SGP, SGP_WHOLE, SGP_RESULTS, id="sgp-results"),
+    pytest.param(SGP, SGP_WITHOUT_CONTENT, SGP_RESULTS, id="sgp-without-content"),
 ]
 
 
@@ -199,6 +202,11 @@ def test_a_server_that_gives_its_calls_no_ids_gets_them() -> None:
 def test_a_call_without_a_name_is_an_upstream_error() -> None:
     with pytest.raises(UpstreamError, match="no name"):
         fold_chat(OPENAI.stream_decoder(REQUEST), delta(more(0, "{}")) + delta(reason="tool_calls"))
+
+
+def test_a_message_with_nothing_in_it_is_an_upstream_error() -> None:
+    with pytest.raises(UpstreamError, match="no content"):
+        SGP.decode_chat(REQUEST, b'{"message": {"role": "assistant"}}')
 
 
 def test_nothing_is_told_of_tokens_that_a_server_does_not_tell_apart() -> None:

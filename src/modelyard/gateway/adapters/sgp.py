@@ -7,9 +7,10 @@ text; an event named ``error``, or with a field ``error``, ends it. ``[DONE]`` i
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from modelyard.domain.inference import (
+    AssistantMessage,
     ChatRequest,
     ChatResult,
     Chunk,
@@ -31,7 +32,6 @@ from modelyard.gateway.adapters.streams import ChunkStream, Counts
 from modelyard.gateway.adapters.wire import WireRequest, decoded, wants_logprobs
 
 _encode = msgspec.json.Encoder().encode
-_chat_result = msgspec.json.Decoder(ChatResult)
 _completion_result = msgspec.json.Decoder(CompletionResult)
 _reranking_result = msgspec.json.Decoder(RerankingResult)
 
@@ -47,6 +47,22 @@ _embeddings = msgspec.json.Decoder(_Embeddings)
 class _Piece(Struct):
     content: str | None = None
     tool_calls: list[ToolCall] | None = None
+
+
+class _ChatAnswer(Struct):
+    """A `ChatResult`, but that a message which only calls tools may have no content."""
+
+    message: _Piece
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    response_tokens: int | None = None
+    logprobs: list[TokenLogprob] | None = None
+    reasoning: str | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+_chat_answer = msgspec.json.Decoder(_ChatAnswer)
 
 
 class _Event(Struct):
@@ -84,7 +100,20 @@ class SgpAdapter:
         return WireRequest(route.predict_route, _encode(request))
 
     def decode_chat(self, request: ChatRequest, body: bytes) -> ChatResult:
-        return decoded(_chat_result, body)
+        answer = decoded(_chat_answer, body)
+        message = answer.message
+        if message.content is None and not message.tool_calls:
+            raise UpstreamError("The worker's answer is not what its protocol says: its message has no content.")
+        return ChatResult(
+            AssistantMessage(message.content or "", tool_calls=message.tool_calls or UNSET),
+            answer.finish_reason,
+            answer.prompt_tokens,
+            answer.response_tokens,
+            answer.logprobs,
+            answer.reasoning,
+            UNSET if answer.cached_tokens is None else answer.cached_tokens,
+            UNSET if answer.reasoning_tokens is None else answer.reasoning_tokens,
+        )
 
     def decode_completion(self, request: CompletionRequest, body: bytes) -> CompletionResult:
         result = decoded(_completion_result, body)
