@@ -115,6 +115,8 @@ class ContainersSettings(Group):
     engine's name. Not set: they run as processes of this machine."""
     mounts: tuple[str, ...] = ()
     """Directories that every container sees, as /on/the/machine:/in/the/container[:ro]."""
+    allowed: tuple[str, ...] | None = None
+    """Which images templates may run, by how their names begin, as in ["ghcr.io/me/", "docker.io/"]. Not set: all."""
     registries: dict[str, RegistryLogin] = Field(default_factory=dict)
     """Who pulls from registries that ask, as in {"ghcr.io": {"username": "me", "password": "…"}}."""
     init: bool = False

@@ -175,3 +175,13 @@ def test_settings_are_printed_with_where_they_came_from_and_secrets_masked() -> 
     assert rows["MODELYARD_GATEWAY__DRAIN_SECONDS"]["source"] == "default"
     assert rows["MODELYARD_BOOTSTRAP_API_KEY"]["value"] == "********"
     assert KEY not in done.stdout
+
+
+def test_a_table_of_settings_is_printed_with_its_secrets_masked() -> None:
+    logins = '{"ghcr.io": {"username": "me", "password": "a secret"}}'
+    env = environment(Path("/nowhere"), MODELYARD_CONTAINERS__REGISTRIES=logins)
+    done = subprocess.run([MODELYARD, "settings", "--json"], env=env, capture_output=True, text=True, timeout=60)
+    rows = {row["setting"]: row for row in json.loads(done.stdout)}
+    row = rows["MODELYARD_CONTAINERS__REGISTRIES"]
+    assert row["value"] == {"ghcr.io": {"username": "me", "password": "********"}}
+    assert row["source"] == "environment"

@@ -1,7 +1,7 @@
 """`modelyard settings`: every setting, its value, and where it came from; secrets masked."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,6 +57,11 @@ def shown(value: Any) -> Any:
             return value
 
 
+def _source(path: tuple[str, ...], where: Mapping[tuple[str, ...], str]) -> str:
+    """Of a setting that is a table, by what stands in it."""
+    return next((label for found, label in where.items() if found[: len(path)] == path), "default")
+
+
 def settings(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -64,7 +69,7 @@ def settings(
     current = loaded()
     where = sources()
     rows = [
-        {"setting": variable(path), "value": shown(value), "source": where.get(path, "default"), "description": text}
+        {"setting": variable(path), "value": shown(value), "source": _source(path, where), "description": text}
         for path, value, text in leaves(current)
     ]
     if as_json:

@@ -16,7 +16,7 @@ from modelyard.domain.resources import parse_size
 from modelyard.domain.snapshots import merged_parameters
 from modelyard.domain.specs import scaling
 from modelyard.domain.templates import BUILT_IN_REGISTRY, LOCAL_REGISTRY, Template
-from modelyard.errors import FieldError, InvalidRequest
+from modelyard.errors import FieldError, Forbidden, InvalidRequest
 from modelyard.settings import LauncherKind, Settings
 
 _CONFIGURATION = ("body", "vendor_configuration")
@@ -36,6 +36,20 @@ def require_launchable(template: Template, settings: Settings) -> None:
             f"registry is '{BUILT_IN_REGISTRY}' (a built-in engine) or '{LOCAL_REGISTRY}' (a command)",
             code="launcher_cannot_run_images",
         )
+    _require_allowed(template, settings)
+
+
+def _require_allowed(template: Template, settings: Settings) -> None:
+    bundle, allowed = template.bundle, settings.containers.allowed
+    name = f"{bundle.registry}/{bundle.image}"
+    if allowed is None or bundle.registry in (BUILT_IN_REGISTRY, LOCAL_REGISTRY) or name.startswith(allowed):
+        return
+    raise Forbidden(
+        f"This server does not run the image {name}, which the template '{template.name}' names; it runs images whose "
+        f"names begin with {', '.join(allowed) or 'nothing at all'}.",
+        code="image_not_allowed",
+        hint="Whoever runs the server can allow it: setting containers.allowed (MODELYARD_CONTAINERS__ALLOWED).",
+    )
 
 
 def completed_configuration(template: Template, model: Model, sent: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from modelyard.domain.templates import BUILT_IN_REGISTRY
 from modelyard.errors import ConfigurationError, LaunchError
 from modelyard.launchers.container import labels, looking
 from modelyard.launchers.container.addresses import base_url, engine_address
-from modelyard.launchers.container.configuration import Place, configuration, port_inside, reference
+from modelyard.launchers.container.configuration import Place, configuration, port_inside, reference, require_gpus
 from modelyard.launchers.container.engine import Image, Info, State
 from modelyard.launchers.container.faults import pull_error, start_error, unreachable
 from modelyard.launchers.container.pulls import Progress
@@ -19,7 +19,7 @@ from modelyard.settings import ContainersSettings
 from modelyard.testing.workers import fake_spec
 
 PLACE = Place(installation="here", log_bytes=1000, port=8080)
-INFO = Info(cpus=4, memory=2**34, rootless=False, version="28.0")
+INFO = Info(cpus=4, memory=2**34, rootless=False, version="28.0", podman=False)
 
 
 def spec(**changes: object) -> WorkerSpec:
@@ -46,6 +46,14 @@ def test_gpus_are_asked_for_by_index_so_that_every_worker_has_its_own() -> None:
         {"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=1", "nvidia.com/gpu=3"]}
     ]
     assert "DeviceRequests" not in asked(spec())["HostConfig"]  # type: ignore[operator]
+
+
+def test_an_engine_that_would_silently_give_no_gpus_is_named() -> None:
+    podman = replace(INFO, podman=True)
+    with pytest.raises(LaunchError, match="Podman gives containers no GPUs"):
+        require_gpus(Resources(gpus=1), podman)
+    require_gpus(Resources(gpus=1), INFO)
+    require_gpus(Resources(gpus=0), podman)
 
 
 def test_cpus_and_memory_bound_a_container_but_never_beyond_what_the_engine_has() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.domain.deployments import WorkerSpec
+from modelyard.domain.deployments import Resources, WorkerSpec
 from modelyard.domain.specs import bound
 from modelyard.domain.templates import BUILT_IN_REGISTRY
 from modelyard.errors import ConfigurationError, LaunchError
@@ -61,6 +61,15 @@ def reference(spec: WorkerSpec, settings: ContainersSettings) -> str:
 
 def port_inside(image: Image, settings: ContainersSettings) -> int:
     return image.exposed[0] if len(image.exposed) == 1 else settings.port
+
+
+def require_gpus(need: Resources, info: Info) -> None:
+    """Raise `LaunchError` where a worker would silently get none of the GPUs that it reserves."""
+    if need.gpus and info.podman:
+        raise LaunchError(
+            "Podman gives containers no GPUs through Docker's API: it ignores that they are asked for.",
+            hint="Use Docker for this deployment, or a template without gpus.",
+        )
 
 
 def require_mounts(mounts: Sequence[str]) -> None:

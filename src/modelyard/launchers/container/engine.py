@@ -67,6 +67,7 @@ class Info:
     rootless: bool
     """Whether root inside is the engine's own user outside."""
     version: str
+    podman: bool
 
 
 class Engine:
@@ -98,12 +99,14 @@ class Engine:
     async def info(self) -> Info:
         with self._asking() as docker:
             said = await docker.system.info()
+        podman = await self._is_podman()
         options = said.get("SecurityOptions") or []
         return Info(
             cpus=int(said.get("NCPU") or 0),
             memory=int(said.get("MemTotal") or 0),
             rootless=any("rootless" in str(option) for option in options),
             version=str(said.get("ServerVersion") or "?"),
+            podman=podman,
         )
 
     async def containers(self, wanted: Mapping[str, str]) -> list[Listed]:

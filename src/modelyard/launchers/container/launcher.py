@@ -24,6 +24,7 @@ from modelyard.launchers.container.configuration import (
     configuration,
     port_inside,
     reference,
+    require_gpus,
     require_mounts,
 )
 from modelyard.launchers.container.engine import Engine, Image, Info, Listed
@@ -214,6 +215,7 @@ class ContainerLauncher:
 
     async def _run(self, spec: WorkerSpec, image: Image) -> None:
         info = await self.check()
+        require_gpus(spec.resources, info)
         await self._list()
         on_host = self._settings.network == HOST_NETWORK
         port = self._ports.take(self._settings.host) if on_host else port_inside(image, self._settings)
