@@ -52,7 +52,7 @@ def _vendors(catalog: Catalog) -> Iterator[str]:
     yield "| Model | Vendor | Type | Window | Most output | Input | Cached input | Output |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
     for model in catalog.vendor_models:
-        name = f"`{model.name}`" + (f" (deprecated {model.deprecated})" if model.deprecated else "")
+        name = f"`{model.name}`" + (f" (until {model.deprecated})" if model.deprecated else "")
         tokens = [f"{count:,}" if count else "" for count in (model.context_window, model.max_output_tokens)]
         prices = [_millions(model, part) for part in ("input", "cached_input", "output")]
         yield f"| {' | '.join([name, model.vendor, model.model_type, *tokens, *prices])} |"

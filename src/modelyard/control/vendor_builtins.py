@@ -85,7 +85,7 @@ async def _sync_one(tx: Transaction, entry: VendorModel, now: datetime) -> str:
 
 
 def _model(id_: str, entry: VendorModel, created_at: datetime) -> Model:
-    deprecated = f" Deprecated by its vendor since {entry.deprecated}." if entry.deprecated else ""
+    deprecated = f" Its vendor ends it, or advises against it, from {entry.deprecated} on." if entry.deprecated else ""
     details = {} if entry.context_window is None else {"token_context_window": entry.context_window}
     return Model(
         id=id_,
