@@ -45,11 +45,12 @@ vendors: dev ## vendors' models against a mock of their servers that is not ours
 	  || echo "There is no npm: the tests that need the mock are skipped, and say so."
 	$(BIN)/python -m pytest tests/integration/vendors
 
-check: dev ## style, types and import laws
+check: dev ## style, types, import laws, known vulnerabilities and secrets
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	scripts/audit
 
 format: dev ## mend what a machine can mend
 	$(BIN)/ruff format .

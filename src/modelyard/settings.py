@@ -7,6 +7,7 @@ variables (groups join with two underscores, as in ``MODELYARD_GATEWAY__DRAIN_SE
 """
 
 import ipaddress
+import json
 import os
 from collections.abc import Iterator
 from datetime import date
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -135,6 +136,11 @@ class CatalogSettings(Group):
     their workers fetch them on first use."""
 
 
+def _from_json(value: Any) -> Any:
+    """Workers get it as the text that their server wrote."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
 class WeightsSettings(Group):
     hf_token: SecretStr | None = None
     """Token for gated or private repositories on the Hugging Face hub."""
@@ -142,6 +148,9 @@ class WeightsSettings(Group):
     """Another address for the hub, such as a mirror."""
     min_free_bytes: Annotated[int, Field(ge=0)] = 1024**3
     """Disk space that a download must leave free; one that would not is refused before it starts."""
+    file_roots: Annotated[tuple[Path, ...] | None, BeforeValidator(_from_json)] = None
+    """Directories below which weights of `file:` URIs may lie, as JSON: whoever may make models can have files there
+    read. Not set: anywhere while the server listens on loopback only, else nowhere."""
 
 
 class SecuritySettings(Group):
@@ -159,6 +168,12 @@ class SecuritySettings(Group):
     private_addresses: bool | None = None
     """Whether accounts may name vendors' addresses in private networks. Not set: yes while the server listens on
     loopback only. Addresses in these settings may be anywhere."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages in browsers may call this server, as `["https://app.example.com"]`. Empty: none may."""
+    header_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024
+    """The largest request line and headers together; more is 431."""
+    header_seconds: Seconds = 30
+    """How long they may take to arrive; a connection that takes longer is closed."""
     max_workers_per_deployment: Count = 64
     """The highest max_workers a deployment may ask for."""
 
@@ -351,6 +366,13 @@ class Settings(BaseSettings):
         """See `SecuritySettings.private_addresses`."""
         allowed = self.security.private_addresses
         return self.listens_on_loopback if allowed is None else allowed
+
+    @property
+    def file_roots(self) -> tuple[Path, ...] | None:
+        """Where `file:` weights may lie; None: anywhere. See `WeightsSettings.file_roots`."""
+        if self.weights.file_roots is None and not self.listens_on_loopback:
+            return ()
+        return self.weights.file_roots
 
     @property
     def database(self) -> str:

@@ -6,6 +6,7 @@ were meant to be (and starts them under the same ids) or workers that were not (
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,7 +27,7 @@ from modelyard.domain.revisions import Author, Revision
 from modelyard.domain.rollout import plan
 from modelyard.domain.room import room_for
 from modelyard.domain.snapshots import Snapshot, snapshot_of, with_readiness_of
-from modelyard.domain.specs import worker_spec
+from modelyard.domain.specs import FILE_ROOTS, worker_spec
 from modelyard.errors import LaunchError
 from modelyard.launchers.base import Launcher
 from modelyard.settings import Settings
@@ -286,7 +287,9 @@ def policy_of(settings: Settings) -> Policy:
 def worker_environment(settings: Settings) -> dict[str, str]:
     """What bundles that ship with modelyard are told by the server: where weights are kept, and how to get them."""
     told = {"MODELYARD_WEIGHTS_DIR": str(settings.data_dir.absolute() / "weights")}
-    for name in type(settings.weights).model_fields:
+    if settings.file_roots is not None:
+        told[FILE_ROOTS] = json.dumps([str(root.absolute()) for root in settings.file_roots])
+    for name in sorted(type(settings.weights).model_fields.keys() - {"file_roots"}):
         value = getattr(settings.weights, name)
         if value is not None:
             text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)

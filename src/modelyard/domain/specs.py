@@ -30,6 +30,10 @@ def scaling(template: Template, vendor_configuration: Mapping[str, Any]) -> tupl
     )
 
 
+FILE_ROOTS = "MODELYARD_WEIGHTS__FILE_ROOTS"
+"""Where a worker may read weights from; no template may say otherwise."""
+
+
 def worker_spec(
     snapshot: Snapshot, worker: Worker, *, env: Mapping[str, str], secrets: Mapping[str, str] = {}
 ) -> WorkerSpec:
@@ -58,6 +62,7 @@ def worker_spec(
             **{name: quoted(value) for name, value in {**told, **values}.items()},
             **{name: expand_but(value, values, LAUNCHER_VARIABLES) for name, value in bundle.env.items()},
             **{name: quoted(value) for name, value in secrets.items()},
+            **({FILE_ROOTS: quoted(env[FILE_ROOTS])} if FILE_ROOTS in told else {}),
         },
         protocol=snapshot.protocol,
         model_type=snapshot.model_type,

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -44,7 +46,16 @@ def create_app(parts: Parts) -> ASGIApp:
         vault=parts.vault,
         public_url=parts.settings.oidc.public_url,
     )
-    return RequestId(Boundary(HotFirst(parts.hot_routes, control)))
+    app = RequestId(Boundary(HotFirst(parts.hot_routes, control)))
+    origins = parts.settings.security.cors_origins
+    return CORSMiddleware(app, allow_origins=origins, **_CORS) if origins else app
+
+
+_CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
+    "allow_headers": ["*"],
+    "expose_headers": ["x-request-id", "retry-after", "x-served-by"],
+}
 
 
 class HotFirst:

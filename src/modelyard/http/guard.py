@@ -62,7 +62,7 @@ class Guard:
             parse(body)
         actor = Actor(caller.identity_id, caller.identity_type, caller.key_id, request_id_of(scope))
         with acting(actor, self._clock.now):
-            await self._app(scope, _replay(body, receive), send)
+            await self._app(scope, _replay(body, receive), _unkept(send))
 
     def _credential(self, method: str, headers: Headers) -> str:
         """A key in a header; else the session in the cookie, where another site cannot have sent it."""
@@ -120,6 +120,17 @@ def _check_content_type(headers: Headers) -> None:
             f"The body's content type is '{kind}'." if kind else "The body has no content type.",
             hint="Send JSON with the header content-type: application/json.",
         )
+
+
+def _unkept(send: Send) -> Send:
+    """Answers may hold keys and what only this caller may see: nobody on the way keeps them."""
+
+    async def send_unkept(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"cache-control", b"no-store")]
+        await send(message)
+
+    return send_unkept
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -6,6 +6,9 @@ import re
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER = b"x-request-id"
+NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+"""No browser takes an answer for something else than it says it is."""
+
 _ACCEPTABLE = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}\Z")
 
 
@@ -30,7 +33,7 @@ class RequestId:
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = [pair for pair in message.get("headers", ()) if pair[0] != HEADER]
-                message["headers"] = [*headers, (HEADER, request_id)]
+                message["headers"] = [*headers, (HEADER, request_id), NO_SNIFFING]
             await send(message)
 
         await self._app(scope, receive, send_with_id)

@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from modelyard.errors import ConfigurationError
+from modelyard.http.protocol import bounded
 from modelyard.settings import Settings
 
 BACKLOG = 2048
@@ -52,7 +53,7 @@ async def serve(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=bounded(settings.security),
         ws="none",
         lifespan="off",
         log_config=None,

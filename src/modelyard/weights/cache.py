@@ -16,7 +16,7 @@ asked for with ``refresh``.
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,7 +77,7 @@ class WeightCache:
         try:
             if not isinstance(source, LocalPath):
                 return self._fetched(source, sha256, refresh, report)
-            path = _local(source)
+            path = _local(source, self._settings.file_roots)
             if sha256:
                 _verify(path, sha256, str(source), report)
         except OSError as error:
@@ -212,8 +212,15 @@ class WeightCache:
         return directory
 
 
-def _local(source: LocalPath) -> Path:
+def _local(source: LocalPath, roots: Sequence[Path] | None) -> Path:
     path = Path(source.path)
+    if roots is not None and not any(path.resolve().is_relative_to(root.resolve()) for root in roots):
+        # Said before it is looked for: nobody learns which other files there are.
+        raise WeightsError(
+            f"{path} is in no directory that weights may be read from.",
+            code="weights_not_allowed",
+            hint="MODELYARD_WEIGHTS__FILE_ROOTS of the server lists those.",
+        )
     if not path.exists():
         raise WeightsError(
             f"There is no file {path}.",

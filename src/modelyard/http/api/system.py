@@ -21,6 +21,11 @@ from modelyard.http.parts import Check, Parts
 _ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
 PUBLIC = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", *(f"/docs/{asset}" for asset in _ASSETS))
 CHECK_SECONDS = 5.0
+_PAGE_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+"""Swagger UI starts itself from a script in the page."""
 
 router = APIRouter(tags=["System"])
 
@@ -85,13 +90,16 @@ async def openapi(request: Request) -> JSONResponse:
 
 @router.get("/docs", include_in_schema=False)
 async def docs() -> HTMLResponse:
-    return get_swagger_ui_html(
+    page = get_swagger_ui_html(
         openapi_url="/openapi.json",
         title="modelyard",
         swagger_js_url="/docs/swagger-ui-bundle.js",
         swagger_css_url="/docs/swagger-ui.css",
         swagger_favicon_url="data:,",
     )
+    page.headers["content-security-policy"] = _PAGE_POLICY
+    page.headers["referrer-policy"] = "no-referrer"
+    return page
 
 
 @router.get("/docs/{asset}", include_in_schema=False)

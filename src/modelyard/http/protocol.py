@@ -1,0 +1,80 @@
+"""uvicorn's HTTP/1.1 on httptools, with bounds that it lacks: on the size and the time of what comes before a body."""
+
+from asyncio import TimerHandle
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from modelyard.settings import SecuritySettings
+
+_TOO_LARGE = b"The request's line and headers are too large."
+
+
+def bounded(settings: SecuritySettings) -> type[HttpToolsProtocol]:
+    """The protocol class for `uvicorn.Config`."""
+
+    class Bounded(BoundedProtocol):
+        header_bytes = settings.header_bytes
+        header_seconds = settings.header_seconds
+
+    return Bounded
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """A connection whose next request is not begun is bounded by uvicorn's own keep-alive time."""
+
+    header_bytes: int
+    header_seconds: float
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._in_head = False
+        self._head_bytes = 0
+        self._head_timer: TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(self.header_seconds, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        begun = self._in_head
+        super().data_received(data)
+        # Most requests come whole, headers at least: then there is nothing to watch.
+        if self._in_head and self.parser is not None:
+            # What came before in the same piece may be a body; one piece is small enough not to be counted.
+            self._head_bytes += len(data) if begun else 0
+            if self._head_bytes > self.header_bytes:
+                self._refuse()
+            elif self._head_timer is None:
+                self._head_timer = self.loop.call_later(self.header_seconds, self._too_slow)
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._head_bytes = 0
+        self._end_timer()
+        super().on_headers_complete()
+
+    def _end_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _too_slow(self) -> None:
+        self._head_timer = None
+        if not self.transport.is_closing():
+            self.transport.close()
+
+    def _refuse(self) -> None:
+        if not self.transport.is_closing():
+            head = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
+            length = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(_TOO_LARGE)
+            self.transport.write(head + length + _TOO_LARGE)
+            self.transport.close()

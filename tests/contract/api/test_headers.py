@@ -1,0 +1,26 @@
+"""What every answer tells browsers and proxies."""
+
+import httpx
+import pytest
+
+
+@pytest.mark.parametrize("path", ["/v4/models", "/healthz", "/docs", "/nowhere", "/v4/models/none"])
+def test_nobody_guesses_what_an_answer_is(http: httpx.Client, path: str) -> None:
+    assert http.get(path).headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/v4/models", "/user-info", "/v4/models/none"])
+def test_nobody_on_the_way_keeps_what_the_control_api_says(http: httpx.Client, path: str) -> None:
+    assert http.get(path).headers["cache-control"] == "no-store"
+
+
+def test_no_page_of_another_origin_may_read_anything(http: httpx.Client) -> None:
+    asked = {"origin": "https://elsewhere.example", "access-control-request-method": "GET"}
+    for answer in (http.get("/v4/models", headers=asked), http.options("/v4/models", headers=asked)):
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+def test_the_documentation_page_runs_its_own_scripts_only(http: httpx.Client) -> None:
+    policy = http.get("/docs").headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy

@@ -1,0 +1,123 @@
+"""What comes before a body is bounded, in size and in time; what is usual passes."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from modelyard.http.protocol import bounded
+from modelyard.settings import SecuritySettings
+
+GET = b"GET / HTTP/1.1\r\nhost: x\r\n"
+
+
+async def count(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with the size of the body."""
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    body = str(size).encode()
+    head = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    settings = SecuritySettings(header_bytes=4096, header_seconds=1.5)
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(count, http=bounded(settings), lifespan="off", log_level="critical")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield listener.getsockname()[1]
+    server.should_exit = True
+    await serving
+
+
+class Client:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def at(cls, port: int) -> "Client":
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        with suppress(ConnectionError):
+            await self._writer.drain()
+
+    async def answer(self) -> tuple[bytes, bytes]:
+        """Status and body of the next answer."""
+        head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 10)
+        length = next(
+            int(line.partition(b":")[2]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
+        )
+        return head.split(b" ")[1], await asyncio.wait_for(self._reader.readexactly(length), 10)
+
+    async def is_closed(self) -> bool:
+        with suppress(ConnectionError):
+            return await asyncio.wait_for(self._reader.read(), 10) == b""
+        return True
+
+
+async def test_what_is_usual_passes_and_the_connection_stays(port: int) -> None:
+    client = await Client.at(port)
+    for size in (0, 10, 300_000):
+        await client.send(GET + b"content-length: %d\r\n\r\n" % size + b"x" * size)
+        assert await client.answer() == (b"200", str(size).encode())
+    await client.send((GET + b"\r\n") * 3)
+    for _ in range(3):
+        assert await client.answer() == (b"200", b"0")
+
+
+async def test_headers_without_end_are_refused_before_they_fill_the_memory(port: int) -> None:
+    client = await Client.at(port)
+    await client.send(GET + b"x-long: ")
+    await asyncio.sleep(0.05)
+    for _ in range(5):
+        await client.send(b"a" * 900)
+        await asyncio.sleep(0.05)  # what the server has not read when it closes would break its answer off
+    assert (await client.answer())[0] == b"431"
+    assert await client.is_closed()
+
+
+async def test_many_small_headers_are_refused_too(port: int) -> None:
+    client = await Client.at(port)
+    await client.send(GET)
+    await asyncio.sleep(0.05)
+    for start in range(0, 500, 100):
+        await client.send(b"".join(b"x-%d: y\r\n" % number for number in range(start, start + 100)))
+        await asyncio.sleep(0.05)
+    assert (await client.answer())[0] == b"431"
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET", GET, GET + b"x-slow: a"])
+async def test_headers_that_take_too_long_end_the_connection(port: int, begun: bytes) -> None:
+    client = await Client.at(port)
+    await client.send(begun)
+    assert await client.is_closed()
+
+
+async def test_so_do_those_of_a_second_request(port: int) -> None:
+    client = await Client.at(port)
+    await client.send(GET + b"\r\n")
+    assert await client.answer() == (b"200", b"0")
+    await client.send(GET)
+    assert await client.is_closed()
+
+
+async def test_a_body_may_take_its_time(port: int) -> None:
+    client = await Client.at(port)
+    await client.send(GET + b"content-length: 2\r\n\r\n")
+    await asyncio.sleep(2)
+    await client.send(b"ab")
+    assert await client.answer() == (b"200", b"2")
