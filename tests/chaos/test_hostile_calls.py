@@ -34,7 +34,7 @@ MALFORMED = (
     b'{"prompt":' * DEPTH + b"1" + b"}" * DEPTH,
     b'{"chat_history":' + b"[" * DEPTH + b"]" * DEPTH + b"}",
 )
-WRONG: tuple[Any, ...] = (-1, 1e308, 2**70, "", "\0", "x" * 5000, True, [], [[]], {}, {"a": {}}, [None], None)
+WRONG: tuple[Any, ...] = (-1, 2**70, "", "\0", "x" * 5000, True, [[]], {"a": {}}, None)
 HOT: dict[str, dict[str, Any]] = {
     "chat-completions": {"prompt": "a", "chat_history": []},
     "completions": {"prompt": "a"},

@@ -148,7 +148,7 @@ def posted(api: httpx.Client, path: str, body: dict[str, Any]) -> str:
 async def eventually(what: Callable[[], bool], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not await asyncio.to_thread(what):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.25)  # each look goes through all processes of the machine
 
 
 def usage_rows(there: Yard) -> Rows:
