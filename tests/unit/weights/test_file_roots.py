@@ -28,9 +28,9 @@ def resolve(tmp_path: Path, path: Path, *roots: Path) -> Path:
     return WeightCache(tmp_path / "cache", WeightsSettings(file_roots=roots)).resolve(f"file:{path}")
 
 
-@pytest.mark.parametrize("name", ["other.bin", "allowed-too/x.bin", "none.bin"])
+@pytest.mark.parametrize("name", ["other.gguf", "allowed-too/x.gguf", "none.gguf"])
 def test_what_lies_elsewhere_is_refused_whether_it_is_there_or_not(tmp_path: Path, allowed: Path, name: str) -> None:
-    weights(tmp_path / "other.bin")
+    weights(tmp_path / "other.gguf")
     with pytest.raises(WeightsError) as caught:
         resolve(tmp_path, tmp_path / name, allowed)
     assert caught.value.code == "weights_not_allowed"
@@ -38,15 +38,15 @@ def test_what_lies_elsewhere_is_refused_whether_it_is_there_or_not(tmp_path: Pat
 
 
 def test_a_link_that_leads_out_is_no_way_out(tmp_path: Path, allowed: Path) -> None:
-    (allowed / "link.bin").symlink_to(weights(tmp_path / "other.bin"))
+    (allowed / "link.gguf").symlink_to(weights(tmp_path / "other.gguf"))
     with pytest.raises(WeightsError) as caught:
-        resolve(tmp_path, allowed / "link.bin", allowed)
+        resolve(tmp_path, allowed / "link.gguf", allowed)
     assert caught.value.code == "weights_not_allowed"
 
 
 def test_nowhere_is_nowhere(tmp_path: Path, allowed: Path) -> None:
     with pytest.raises(WeightsError) as caught:
-        resolve(tmp_path, weights(allowed / "x.bin"))
+        resolve(tmp_path, weights(allowed / "x.gguf"))
     assert caught.value.code == "weights_not_allowed"
 
 
