@@ -13,6 +13,7 @@ from modelyard.errors import MethodNotAllowed
 from modelyard.http.api import (
     accounts,
     audit,
+    call_logs,
     deployments,
     groups,
     keys,
@@ -103,6 +104,7 @@ def _control(parts: Parts) -> FastAPI:
         members.router,
         members.service_accounts,
         audit.router,
+        call_logs.router,
         vendor_credentials.router,
     ):
         app.include_router(router)

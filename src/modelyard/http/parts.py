@@ -11,6 +11,7 @@ from modelyard.clock import Clock
 from modelyard.control.accounts import Accounts
 from modelyard.control.api_keys import ApiKeys
 from modelyard.control.audit import AuditLog
+from modelyard.control.call_logs import CallLogs
 from modelyard.control.deployments import Deployments, Settling
 from modelyard.control.groups import Groups
 from modelyard.control.keys import Keys
@@ -124,6 +125,10 @@ class Parts:
     @cached_property
     def limits(self) -> Limits:
         return Limits(self.store, self.clock)
+
+    @cached_property
+    def call_logs(self) -> CallLogs:
+        return CallLogs(self.store, self.clock)
 
     @cached_property
     def reports(self) -> Reports:

@@ -11,6 +11,7 @@ from modelyard.errors import Unavailable
 from modelyard.store import migrations
 from modelyard.store.accounts import Accounts
 from modelyard.store.audit import AuditLog
+from modelyard.store.call_logs import CallLogs
 from modelyard.store.deployments import Deployments
 from modelyard.store.engine import BUSY_SECONDS, READ_ONLY, open_engine
 from modelyard.store.faults import cause_of, translated
@@ -47,6 +48,7 @@ class Transaction:
         self.vendor_credentials = VendorCredentials(session)
         self.idempotency = Idempotency(session)
         self.audit = AuditLog(session)
+        self.call_logs = CallLogs(session)
 
 
 class Store:

@@ -319,6 +319,10 @@ usage = Table(
     Column("served_by", Name),
     Index("ix_usage_deployment", "deployment_id", "started_at", "account_id", "prompt_tokens", "response_tokens"),
     Index("ix_usage_model", "model_name", "started_at", "account_id", "prompt_tokens", "response_tokens"),
+    # the call log's
+    Index("ix_usage_account", "account_id", "started_at", "id"),
+    Index("ix_usage_key", "account_id", "key_id", "started_at", "id"),
+    Index("ix_usage_request", "account_id", "request_id"),
 )
 
 usage_hours = Table(

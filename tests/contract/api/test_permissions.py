@@ -12,7 +12,10 @@ from api_server import Running
 
 from modelyard.control.api_keys import new_key
 from modelyard.domain.accounts import Account, Identity, IdentityType, Membership, MemberState
+from modelyard.domain.call_logs import log_id
 from modelyard.domain.rights import RIGHTS, Right, Role
+from modelyard.store.columns import to_microseconds
+from modelyard.testing.usage import make_usage
 
 ROLES = [*(role for role in Role if RIGHTS[role]), Role.DISABLED, Role.INVITED, None]
 """None: somebody who is in another account."""
@@ -26,6 +29,8 @@ class Place:
     keys: dict[Role | None, str]
     admin: httpx.Client
     root: httpx.Client
+    call: str
+    """A call that the account paid for, in the log."""
 
     def template(self) -> str:
         return self._made("/v4/model-templates", **fake_template(), account_id=self.account)
@@ -90,7 +95,14 @@ def place(server: Running, http: httpx.Client) -> Iterator[Place]:
     keys = {role: server.run(_hold(server, made, role)) for role in ROLES}
     headers = {"x-api-key": keys[Role.ADMIN]}
     with httpx.Client(base_url=server.url, headers=headers, timeout=30) as admin:
-        yield Place(made, keys, admin, http)
+        yield Place(made, keys, admin, http, server.run(_called(server, made)))
+
+
+async def _called(server: Running, account_id: str) -> str:
+    record = make_usage(account_id=account_id)
+    async with server.parts.store.begin() as tx:
+        await tx.usage.add([record])
+    return log_id(to_microseconds(record.started_at), record.id)
 
 
 async def _hold(server: Running, account_id: str, role: Role | None) -> str:
@@ -320,6 +332,8 @@ TABLE: dict[tuple[str, str], tuple[Right | str, MakeTry]] = {
         lambda p: Try(f"/v4/vendor-credentials/{p.credential()}"),
     ),
     ("GET", "/v4/usage"): (LIST, lambda _: Try("/v4/usage?start_date=2026-01-01&end_date=2026-01-02")),
+    ("GET", "/v4/call-logs"): (LIST, lambda _: Try("/v4/call-logs")),
+    ("GET", "/v4/call-logs/{call_id}"): (Right.READ, lambda p: Try(f"/v4/call-logs/{p.call}")),
     ("GET", "/v4/models/{model_name}/usage-statistics"): (
         Right.READ,
         lambda p: Try(f"/v4/models/{p.admin.get('/v4/models/' + p.model()).json()['name']}/{STATISTICS}"),

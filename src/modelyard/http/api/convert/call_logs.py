@@ -1,0 +1,34 @@
+"""The call log, to the wire."""
+
+from modelyard.domain.call_logs import log_id
+from modelyard.domain.prices import dollars
+from modelyard.domain.usage import UsageRecord
+from modelyard.http.api.wire.call_logs import CallAnswer
+from modelyard.store.columns import to_microseconds
+
+
+def answer(record: UsageRecord) -> CallAnswer:
+    return CallAnswer(
+        id=log_id(to_microseconds(record.started_at), record.id),
+        created_at=record.started_at,
+        request_id=record.request_id,
+        account_id=record.account_id,
+        key_id=record.key_id,
+        identity_id=record.identity_id,
+        deployment_id=record.deployment_id,
+        served_by=record.served_by or record.deployment_id,
+        model_id=record.model_id,
+        model_name=record.model_name,
+        vendor=record.vendor,
+        verb=record.verb,
+        outcome=record.outcome,
+        error_code=record.error_code,
+        prompt_tokens=record.prompt_tokens,
+        response_tokens=record.response_tokens,
+        cached_tokens=record.cached_tokens,
+        reasoning_tokens=record.reasoning_tokens,
+        estimated=record.estimated,
+        first_byte_seconds=record.first_byte_seconds,
+        total_seconds=record.total_seconds,
+        cost=None if record.cost_nano is None else dollars(record.cost_nano),
+    )

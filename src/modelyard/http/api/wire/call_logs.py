@@ -1,0 +1,65 @@
+"""The call log on the wire; all of it is ours."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from modelyard.domain.usage import Outcome, Verb
+from modelyard.http.api.wire.common import Answer, Id, ListQuery
+
+Moment = Annotated[str, StringConstraints(min_length=8, max_length=64), Field(examples=["2026-11-01T00:00:00Z"])]
+Word = Annotated[str, StringConstraints(max_length=256)]
+
+
+class CallQuery(ListQuery):
+    sort_by: Annotated[list[Literal["created_at:desc", "created_at:asc"]], Field(max_length=1, default_factory=list)]  # type: ignore[assignment]
+    """Newest first (``created_at:desc``) or oldest first."""
+    key_id: Id | None = None
+    identity_id: Id | None = None
+    deployment_id: Id | None = None
+    model_id: Id | None = None
+    model_name: Word | None = None
+    vendor: Word | None = None
+    verb: Verb | None = None
+    outcome: Outcome | None = None
+    error_code: Word | None = None
+    request_id: Word | None = None
+    """What the answer carried in ``x-request-id``."""
+    start_date: Moment | None = None
+    """ISO 8601; without a time zone it is UTC. Calls that began at this moment are included."""
+    end_date: Moment | None = None
+    """Calls that began at this moment are not included."""
+
+
+class CallAnswer(Answer):
+    id: str
+    """Sorts by time."""
+    created_at: datetime
+    """When the call began."""
+    request_id: str
+    account_id: str
+    """Who paid."""
+    key_id: str
+    identity_id: str
+    deployment_id: str
+    """What was called."""
+    served_by: str
+    """The deployment that answered: another one where that was a fallback."""
+    model_id: str
+    model_name: str
+    vendor: str | None
+    verb: Verb
+    outcome: Outcome
+    error_code: str | None
+    prompt_tokens: int
+    response_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    estimated: bool
+    """Whether the tokens were estimated, because nobody told them."""
+    first_byte_seconds: float | None
+    total_seconds: float
+    cost: Decimal | None
+    """US dollars; null where no vendor answered, or nobody knows the price."""
