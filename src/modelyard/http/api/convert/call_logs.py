@@ -30,5 +30,5 @@ def answer(record: UsageRecord) -> CallAnswer:
         estimated=record.estimated,
         first_byte_seconds=record.first_byte_seconds,
         total_seconds=record.total_seconds,
-        cost=None if record.cost_nano is None else dollars(record.cost_nano),
+        cost=None if record.cost_nano is None else format(dollars(record.cost_nano), "f"),
     )

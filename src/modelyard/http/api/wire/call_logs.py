@@ -1,7 +1,6 @@
 """The call log on the wire; all of it is ours."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -61,5 +60,5 @@ class CallAnswer(Answer):
     """Whether the tokens were estimated, because nobody told them."""
     first_byte_seconds: float | None
     total_seconds: float
-    cost: Decimal | None
+    cost: str | None
     """US dollars; null where no vendor answered, or nobody knows the price."""
