@@ -54,6 +54,17 @@ class TestEngine:
         assert answer.status_code == 200, answer.text
         return name
 
+    def derive_image(self, name: str, changes: Sequence[str]) -> str:
+        """Make `PYTHON_IMAGE` with other defaults an image; its name."""
+        repo, _, tag = name.rpartition(":")
+        with self.client() as api:
+            made = api.post("/containers/create", json={"Image": PYTHON_IMAGE, "Cmd": ["/none"]}).raise_for_status()
+            query = [("container", made.json()["Id"]), ("repo", repo), ("tag", tag)]
+            answer = api.post("/commit", params=[*query, *(("changes", each) for each in changes)], json={})
+        self.remove(made.json()["Id"])
+        assert answer.is_success, answer.text
+        return name
+
     def containers(self) -> list[str]:
         """Every container that carries a label of ours."""
         with self.client() as api:

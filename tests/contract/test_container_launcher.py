@@ -252,7 +252,7 @@ async def test_parameters_address_and_threads_are_in_the_environment_but_no_secr
 
 
 async def test_a_port_that_the_image_exposes_is_the_workers(launcher: ContainerLauncher, engine: TestEngine) -> None:
-    engine.import_image("localhost/modelyard-test-exposed:1", python_base(), ["EXPOSE 5005"])
+    engine.derive_image("localhost/modelyard-test-exposed:1", ["EXPOSE 5005"])
     spec = replace(container_spec(), image="modelyard-test-exposed")
     await launcher.start(spec)
     assert (await answer((await until(launcher, spec, Phase.LOADING)).address))["pid"] == 1
@@ -263,7 +263,7 @@ async def test_a_port_that_the_image_exposes_is_the_workers(launcher: ContainerL
 async def test_an_image_runs_its_own_command_where_the_template_has_none(
     launcher: ContainerLauncher, engine: TestEngine
 ) -> None:
-    engine.import_image("localhost/modelyard-test-own:1", python_base(), [f'CMD ["{PYTHON}", "{WORKER}"]'])
+    engine.derive_image("localhost/modelyard-test-own:1", [f'CMD ["{PYTHON}", "{WORKER}"]'])
     spec = replace(container_spec(command=()), image="modelyard-test-own")
     await launcher.start(spec)
     assert (await answer((await until(launcher, spec, Phase.LOADING)).address))["pid"] == 1
@@ -273,7 +273,7 @@ async def test_a_command_takes_the_place_of_entry_point_and_arguments(
     launcher: ContainerLauncher, engine: TestEngine
 ) -> None:
     changes = ['ENTRYPOINT ["/no/such/entry"]', 'CMD ["more"]']
-    engine.import_image("localhost/modelyard-test-entry:1", python_base(), changes)
+    engine.derive_image("localhost/modelyard-test-entry:1", changes)
     script = "import sys; sys.exit(' '.join(sys.argv[1:]))"
     spec = container_spec(command=(PYTHON, "-c", script, "--at=${HOST}:${PORT}", "$$HOME"))
     await launcher.start(replace(spec, image="modelyard-test-entry"))

@@ -59,6 +59,8 @@ class ByRegistry:
 
     async def deployments(self) -> Sequence[str]:
         processes = await self._processes.deployments()
+        now = time.monotonic()
+        self._without = {each: at for each, at in self._without.items() if now - at < _WITHOUT_SECONDS}
         try:
             return sorted({*processes, *await self._containers.deployments()})
         except Unavailable:

@@ -258,6 +258,10 @@ class ContainerLauncher:
             for worker_id in set(self._held) - running.keys() - self._starting.keys() - self._waiting.keys():
                 del self._held[worker_id]
             self._held |= running
+            there = {each.id for each, _ in found}
+            for remembered in (self._epitaphs, self._ips):
+                for gone in remembered.keys() - there:
+                    del remembered[gone]
         return found
 
     async def _observe(self, listed: Listed, marks: Marks) -> Observation | None:
