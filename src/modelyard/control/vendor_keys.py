@@ -33,14 +33,18 @@ class VendorKeys:
         self._ours: dict[ModelVendor, list[VendorKey]] = {}
         for key in settings_keys(settings):
             self._ours.setdefault(key.vendor, []).append(key)
+        self._known: dict[str, VendorKey] = {}
         self._theirs: dict[tuple[str, ModelVendor], list[tuple[str, VendorKey]]] = {}
 
     def load(self, credentials: Sequence[VendorCredential]) -> None:
         """Take these for accounts' own from now on. One that cannot be opened is left out, and the log says so."""
         theirs: dict[tuple[str, ModelVendor], list[tuple[str, VendorKey]]] = {}
+        # Routes are read anew whenever a worker comes or goes; credentials seldom change meanwhile.
+        known, self._known = self._known, {}
         for credential in credentials:
             try:
-                key = self._opened(credential)
+                key = known.get(credential.sealed) or self._opened(credential)
+                self._known[credential.sealed] = key
             except Sealed as error:
                 log.error("a vendor credential cannot be used", credential=credential.id, why=str(error))
                 continue
