@@ -1,7 +1,12 @@
 """Signing in by OpenID Connect, against a provider that runs beside the server. It is a fake one in so far as it asks
 nobody for a password."""
 
-from collections.abc import Iterator
+import base64
+import contextlib
+import hashlib
+import io
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -11,6 +16,7 @@ import oidc_provider_mock
 import pytest
 from api_server import KEY, Running, serving
 from pydantic import SecretStr
+from werkzeug.serving import make_server
 
 from modelyard.settings import OidcSettings
 
@@ -292,3 +298,50 @@ def test_a_provider_that_is_away_is_told(tmp_path: Any) -> None:
 
 def test_without_a_provider_there_is_nothing(http: httpx.Client) -> None:
     assert http.get("/auth/login").status_code == 404
+
+
+@contextlib.contextmanager
+def changed_provider(change: Callable[[dict[str, Any]], None]) -> Iterator[str]:
+    """The provider, with every request (a WSGI environment) passed through ``change`` first."""
+    inner = oidc_provider_mock.app()
+
+    def changed(environ: dict[str, Any], start_response: Any) -> Any:
+        change(environ)
+        return inner(environ, start_response)
+
+    fake = make_server("localhost", 0, changed, threaded=True)
+    threading.Thread(target=fake.serve_forever, daemon=True).start()
+    try:
+        yield f"http://localhost:{fake.server_port}"
+    finally:
+        fake.shutdown()
+        fake.server_close()
+
+
+def test_the_code_is_worth_nothing_without_the_verifier(tmp_path: Any) -> None:
+    asked: list[dict[str, list[str]]] = []
+
+    def record(environ: dict[str, Any]) -> None:
+        if environ["PATH_INFO"] == "/oauth2/token":
+            body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+            environ["wsgi.input"] = io.BytesIO(body)
+            asked.append(parse_qs(body.decode()))
+
+    with changed_provider(record) as provider:
+        oidc = OidcSettings(issuer=provider, client_secret=SECRET, provision_domains=("example.com",))
+        with serving(tmp_path, oidc=oidc) as running, httpx.Client(base_url=running.url) as browser:
+            login = browser.get("/auth/login")
+            challenge = parse_qs(urlsplit(login.headers["location"]).query)["code_challenge"][0]
+            back = httpx.post(login.headers["location"], data={"sub": known_as(provider, address())})
+            assert browser.get(back.headers["location"]).status_code == 303
+    [[verifier]] = [each["code_verifier"] for each in asked]
+    digest = hashlib.sha256(verifier.encode()).digest()
+    assert base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == challenge
+
+
+def test_a_provider_that_says_it_is_another_is_not_used(tmp_path: Any) -> None:
+    with changed_provider(lambda environ: environ.update(HTTP_HOST="evil.example")) as provider:
+        oidc = OidcSettings(issuer=provider, client_secret=SECRET)
+        with serving(tmp_path, oidc=oidc) as running:
+            answer = httpx.get(f"{running.url}/auth/login")
+    assert (answer.status_code, answer.json()["code"]) == (503, "provider_unavailable")
