@@ -21,9 +21,9 @@ TEMPLATE_VARIABLES = {"messages", "tools", "add_generation_prompt", "bos_token",
 """What a chat template is always given; no request may put something else in its place."""
 
 
-def check_template_variables(given: Mapping[str, Any] | None) -> None:
+def check_template_variables(given: Mapping[str, Any]) -> None:
     """Raise `ValueError` where ``chat_template_kwargs`` would take the place of the conversation itself."""
-    if taken := TEMPLATE_VARIABLES & set(given or ()):
+    if taken := TEMPLATE_VARIABLES & set(given):
         names = ", ".join(sorted(taken))
         raise ValueError(f"chat_template_kwargs may not set {names}: the request's own messages decide that")
 
@@ -53,7 +53,8 @@ class Sampling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     stream: bool | None = None
 
     def __post_init__(self) -> None:
-        check_template_variables(self.chat_template_kwargs)
+        if self.chat_template_kwargs:
+            check_template_variables(self.chat_template_kwargs)
 
 
 class ImageUrl(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -100,7 +100,7 @@ class OpenAIAdapter:
         choice = _only_choice(answer)
         usage = answer.usage or wire.Usage()
         message = choice.message or wire.AnswerMessage(content=choice.text)
-        calls = whole_calls(message.tool_calls)
+        calls = whole_calls(message.tool_calls) if message.tool_calls else []
         return ChatResult(
             AssistantMessage(message.text, tool_calls=calls or UNSET),
             choice.finish_reason,

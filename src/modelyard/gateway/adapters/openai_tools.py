@@ -31,11 +31,11 @@ def _described(tool: Tool) -> Tool:
     return msgspec.structs.replace(tool, function=msgspec.structs.replace(tool.function, parameters=_NO_ARGUMENTS))
 
 
-def whole_calls(calls: list[wire.Call] | None) -> list[ToolCall]:
+def whole_calls(calls: list[wire.Call]) -> list[ToolCall]:
     """The calls of an answer that came whole."""
     return [
         ToolCall(call.id or new_id(), FunctionCall(function.name or "", function.arguments or "{}"))
-        for call in calls or ()
+        for call in calls
         if (function := call.function) is not None
     ]
 

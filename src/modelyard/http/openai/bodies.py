@@ -120,7 +120,8 @@ class ChatBody(TextBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
     web_search_options: Any = None
 
     def __post_init__(self) -> None:
-        check_template_variables(self.chat_template_kwargs)
+        if self.chat_template_kwargs:
+            check_template_variables(self.chat_template_kwargs)
 
 
 class CompletionBody(TextBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
