@@ -66,9 +66,8 @@ def test_a_model_s_usage_is_found_by_its_name(
 def test_of_a_built_in_deployment_everybody_sees_their_own_calls(
     server: Running, client: SGPClient, http: httpx.Client, account: str
 ) -> None:
-    built_in = next(
-        each for each in http.get("/v4/model-deployments").json()["items"] if each["name"] == "all-minilm-l6-v2"
-    )
+    everything = http.get("/v4/model-deployments", params={"limit": 10_000}).json()["items"]
+    built_in = next(each for each in everything if each["name"] == "all-minilm-l6-v2")
     use(server, built_in, "all-minilm-l6-v2", account, (1, 5))
     use(server, built_in, "all-minilm-l6-v2", str(uuid4()), (1, 70))
     end = START + timedelta(hours=1)

@@ -1,15 +1,24 @@
 """Accounts' own access to vendors: kept encrypted, never given back."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from api_server import Running
+from api_server import KEY, Running
 
 from modelyard.control.bootstrap import ACCOUNT_ID
 
 SECRET = "sk-proj-0123456789abcdef"
+
+
+@pytest.fixture
+def http(server: Running) -> Iterator[httpx.Client]:
+    """As the administrator, who may belong to other tests' accounts too."""
+    headers = {"x-api-key": KEY, "x-selected-account-id": ACCOUNT_ID}
+    with httpx.Client(base_url=server.url, headers=headers, timeout=30) as made:
+        yield made
 
 
 def made(http: httpx.Client, name: str, **more: Any) -> dict[str, Any]:
@@ -90,7 +99,8 @@ def test_who_may_do_what(http: httpx.Client, server: Running, name: str) -> None
         assert editor.delete(path).status_code == 403
         assert editor.get(path).json()["masked"] == "********cdef"
     other = http.post("/v4/accounts", json={"account_name": name}).json()["account_id"]
-    stranger = http.post("/v4/api-keys", json={"name": name, "role": "admin", "account_id": other}).json()["key"]
+    body, there = {"name": name, "role": "admin", "account_id": other}, {"x-selected-account-id": other}
+    stranger = http.post("/v4/api-keys", json=body, headers=there).json()["key"]
     with httpx.Client(base_url=server.url, headers={"x-api-key": stranger}, timeout=30) as elsewhere:
         assert elsewhere.get(path).status_code == elsewhere.delete(path).status_code == 404
         assert elsewhere.get("/v4/vendor-credentials").json()["total_item_count"] == 0
