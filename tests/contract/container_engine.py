@@ -124,7 +124,7 @@ def engine() -> Iterator[TestEngine]:
                 _untested(f"Podman cannot run them here: {why}")
             yield started
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        _remove(directory)
 
 
 def _untested(why: str) -> NoReturn:
@@ -188,7 +188,20 @@ def _podman(directory: Path) -> Iterator[TestEngine]:
         with suppress(subprocess.TimeoutExpired):
             service.wait(10)
         service.kill()
-        subprocess.run(["umount", "--lazy", str(directory / "root" / "overlay")], capture_output=True)
+
+
+def _remove(directory: Path) -> None:
+    """Podman mounts its storage on itself, and its last processes, which clean up after containers, do so once more."""
+    overlay = str(directory / "root" / "overlay")
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        while subprocess.run(["umount", "--lazy", overlay], capture_output=True).returncode == 0:
+            pass
+        shutil.rmtree(directory, ignore_errors=True)
+        if not directory.exists():
+            return
+        assert time.monotonic() < deadline, f"{directory} could not be removed"
+        time.sleep(0.2)
 
 
 @pytest.fixture(scope="session")
