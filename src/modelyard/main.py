@@ -23,6 +23,7 @@ from modelyard.control import builtins
 from modelyard.control.audit import AuditLog
 from modelyard.control.autoscaler import Autoscaler
 from modelyard.control.bootstrap import FirstStart, ensure_administrator
+from modelyard.control.call_bodies import BodyKeeper
 from modelyard.control.deployments import Settling
 from modelyard.control.distant import Distant
 from modelyard.control.fleet import Fleet, Reporter, new_gateway_id
@@ -33,6 +34,7 @@ from modelyard.control.last_used import LastUsed
 from modelyard.control.limiter import Limiter
 from modelyard.control.pricing import Pricing
 from modelyard.control.reconciler import Reconciler
+from modelyard.control.retention import Retention
 from modelyard.control.routes import Routes
 from modelyard.control.usage import UsageWriter
 from modelyard.control.vault import Vault
@@ -200,9 +202,9 @@ async def _calling_side(
         keys = Keys(store, clock, settings.security.key_cache_seconds, last_used.note)
         vendors = VendorAccess(ground.vendor_keys, settings.vendors, settings.security.fetch_images)
         limiter = Limiter(store, ground.routes, clock, settings.limits, gateway_id or new_gateway_id())
-        gateway = Gateway(
-            ground.routes, usage, waker, clock, settings.gateway, places, vendors, _admission(ground, limiter)
-        )
+        bodies = await stack.enter_async_context(_bodies(ground))
+        admission = _admission(ground, limiter)
+        gateway = Gateway(ground.routes, usage, waker, clock, settings.gateway, places, vendors, admission, bodies)
         if seam is not None:
             seam.gateway = gateway
         await gateway.start()
@@ -236,7 +238,8 @@ async def _calling_side(
 
 def _watching(ground: Ground, gateway: Gateway, usage: UsageWriter) -> list[Loop]:
     """What tells others how a process with a gateway fares."""
-    return [CallGauges(gateway, usage, ground.clock).run, DatabaseGauge(ground.store, ground.clock).run]
+    store, clock = ground.store, ground.clock
+    return [CallGauges(gateway, usage, clock).run, DatabaseGauge(store, clock).run]
 
 
 def _admission(ground: Ground, limiter: Limiter) -> Admission:
@@ -264,6 +267,18 @@ async def _usage(ground: Ground) -> AsyncIterator[UsageWriter]:
             await usage.recover(journals)
         yield usage
         await usage.flush()
+
+
+@contextlib.asynccontextmanager
+async def _bodies(ground: Ground) -> AsyncIterator[BodyKeeper]:
+    """What keeps the content of calls, and ends it in time."""
+    store, clock, settings = ground.store, ground.clock, ground.settings
+    keeper = BodyKeeper(store, ground.routes, clock, settings.call_log.queue_bytes)
+    retention = Retention(store, clock, settings.usage.keep_days)
+    await keeper.refresh()
+    async with _running(keeper.run), _running(keeper.follow), _running(retention.run):
+        yield keeper
+    await keeper.last()
 
 
 @contextlib.asynccontextmanager

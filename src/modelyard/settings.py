@@ -25,6 +25,7 @@ from pydantic_settings import (
 )
 
 from modelyard.settings_of_people import AuditSettings as AuditSettings
+from modelyard.settings_of_people import CallLogSettings as CallLogSettings
 from modelyard.settings_of_people import Group
 from modelyard.settings_of_people import OidcSettings as OidcSettings
 from modelyard.settings_of_usage import CostSettings as CostSettings
@@ -289,6 +290,7 @@ class Settings(BaseSettings):
     security: SecuritySettings = SecuritySettings()
     vendors: VendorsSettings = VendorsSettings()
     audit: AuditSettings = AuditSettings()
+    call_log: CallLogSettings = CallLogSettings()
     oidc: OidcSettings = OidcSettings()
     usage: UsageSettings = UsageSettings()
     cost: CostSettings = CostSettings()

@@ -16,6 +16,12 @@ class AuditSettings(Group):
     """Audit entries that are older than so many days are deleted. Not set: none ever is."""
 
 
+class CallLogSettings(Group):
+    queue_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
+    """Bodies of calls that wait to be stored take at most so much memory of each gateway process; what comes beyond
+    that is dropped and counted."""
+
+
 class OidcSettings(Group):
     """Signing in by OpenID Connect; off while there is no issuer."""
 

@@ -84,3 +84,21 @@ class LoggedCall:
 
     record: UsageRecord
     content: KeptCall | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A call that is over, and both of its sides as they went by."""
+
+    record: UsageRecord
+    path: str
+    request: bytes
+    answer: tuple[bytes, ...]
+    cut: bool
+    """Whether the answer's end is missing."""
+    settings: CallLogSettings
+
+    @property
+    def size(self) -> int:
+        """Bytes that it holds."""
+        return len(self.request) + sum(map(len, self.answer))

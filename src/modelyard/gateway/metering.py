@@ -57,6 +57,7 @@ class Call:
         "parts",
         "prompt_tokens",
         "reasoning_tokens",
+        "record",
         "request",
         "request_id",
         "response_tokens",
@@ -97,13 +98,13 @@ class Call:
         """Whether a worker has begun to work on it, and whether its answer has begun."""
         self.prompt_tokens: int | None = None
         self.response_tokens: int | None = None
-        self.cached_tokens = 0
+        self.cached_tokens = self.reasoning_tokens = self.estimated_response = 0
+        """Of the prompt from a cache, of the response spent on reasoning; of the text that came so far, roughly."""
         self.admission: asyncio.Task[None] | None = None
         """Under way or over, where the call has limits to keep to."""
         self.admitted = NOTHING_LIMITS
-        self.reasoning_tokens = 0
-        self.estimated_response = 0
-        """Tokens of the text that came so far, roughly."""
+        self.record: UsageRecord | None = None
+        """What was told of it, once it is over."""
         self.counted_prompt: int | None = None
         """Tokens of the prompt, where they were counted before it was sent."""
         self.adjusted: tuple[str, ...] = ()
@@ -167,35 +168,34 @@ class Call:
         prompt, response, estimated = self._tokens(outcome)
         total = self._clock.monotonic() - self._started
         first_byte = total if self._first_byte is None and outcome is Outcome.OK else self._first_byte
-        self._sink.record(
-            UsageRecord(
-                f"{_random():032x}",
-                self._started_at,
-                self.request_id,
-                self.account_id,
-                self.caller.key_id,
-                self.caller.identity_id,
-                self._asked.deployment_id,
-                self._asked.model_id,
-                self._asked.model_name,
-                self.verb,
-                outcome,
-                code,
-                prompt,
-                response,
-                estimated,
-                first_byte,
-                total,
-                self.cached_tokens,
-                self.reasoning_tokens,
-                None if vendor is None else vendor.vendor.value,
-                None if vendor is None else vendor.model,
-                None,
-                None if self.route.deployment_id == self._asked.deployment_id else self.route.deployment_id,
-                self.admitted.reserved,
-                self.admitted.gateway_id,
-            )
+        self.record = UsageRecord(
+            f"{_random():032x}",
+            self._started_at,
+            self.request_id,
+            self.account_id,
+            self.caller.key_id,
+            self.caller.identity_id,
+            self._asked.deployment_id,
+            self._asked.model_id,
+            self._asked.model_name,
+            self.verb,
+            outcome,
+            code,
+            prompt,
+            response,
+            estimated,
+            first_byte,
+            total,
+            self.cached_tokens,
+            self.reasoning_tokens,
+            None if vendor is None else vendor.vendor.value,
+            None if vendor is None else vendor.model,
+            None,
+            None if self.route.deployment_id == self._asked.deployment_id else self.route.deployment_id,
+            self.admitted.reserved,
+            self.admitted.gateway_id,
         )
+        self._sink.record(self.record)
 
     def _tokens(self, outcome: Outcome) -> tuple[int, int, bool]:
         prompt, response = self.prompt_tokens, self.response_tokens

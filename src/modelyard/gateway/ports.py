@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from modelyard.domain.accounts import Caller
+from modelyard.domain.call_logs import CallLogSettings, Captured
 from modelyard.domain.limits import Admitted, Limit, Want
 from modelyard.domain.routes import RouteTable
 from modelyard.domain.usage import UsageRecord
@@ -57,6 +58,18 @@ class Admits(Protocol):
 
     async def admit(self, limits: Sequence[Limit], want: Want, max_wait: float) -> Admitted:
         """Reserve what a call may use; raises `RateLimited` where that is too much."""
+        ...
+
+
+class KeepsCalls(Protocol):
+    """What keeps the content of calls, for accounts that want it."""
+
+    def wanted(self, account_id: str) -> CallLogSettings | None:
+        """What the account wants to be kept; None: nothing. A plain look-up, no waiting."""
+        ...
+
+    def keep(self, captured: Captured) -> None:
+        """Take one call; never blocks, never raises."""
         ...
 
 

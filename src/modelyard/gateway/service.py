@@ -38,6 +38,7 @@ from modelyard.gateway.adapters.wire import StreamDecoder, WireRequest
 from modelyard.gateway.admission import Admission
 from modelyard.gateway.balancer import Balancer, Lease, gone
 from modelyard.gateway.batches import batches, joined
+from modelyard.gateway.capturing import Capture
 from modelyard.gateway.chat_templates import TemplateProcess
 from modelyard.gateway.conversation import Adapters, TextCall, begin
 from modelyard.gateway.counting import count_chunks, count_completion, total
@@ -47,7 +48,7 @@ from modelyard.gateway.folding import as_chunks, fold_chat, fold_completion
 from modelyard.gateway.images import Images
 from modelyard.gateway.metering import Call
 from modelyard.gateway.places import Places
-from modelyard.gateway.ports import RouteSource, UsageSink, Waker
+from modelyard.gateway.ports import KeepsCalls, RouteSource, UsageSink, Waker
 from modelyard.gateway.resolving import paying_account
 from modelyard.gateway.rouge import Rouge, Task
 from modelyard.gateway.together import together
@@ -93,11 +94,13 @@ class Gateway(Finding):
         places: Places | None = None,
         vendors: VendorAccess = NO_VENDORS,
         admission: Admission | None = None,
+        bodies: KeepsCalls | None = None,
     ) -> None:
         """``places`` are shared with other gateway processes; None: this one is the only one. ``admission`` keeps calls
-        to their limits; None: there are none."""
+        to their limits; None: there are none. ``bodies`` keeps the content of calls for accounts that want it."""
         super().__init__(routes, clock)
         self._admission = admission
+        self._bodies = bodies
         self._usage = usage
         self._clock = clock
         self._settings = settings
@@ -143,6 +146,17 @@ class Gateway(Finding):
         """Begin to meter a call; use as a context manager around all that follows."""
         account = paying_account(caller, route, selected)
         return Call(self._usage, self._clock, caller, account, route, verb, request_id)
+
+    def captured(self, call: Call, path: str, body: bytes) -> Capture | None:
+        """What both sides of ``call`` are to be kept in; None where its account does not want that."""
+        if self._bodies is None or (wanted := self._bodies.wanted(call.account_id)) is None:
+            return None
+        return Capture(call, path, body, wanted)
+
+    def keep(self, capture: Capture) -> None:
+        """The call is over, and its answer out."""
+        if self._bodies is not None and (captured := capture.ended()) is not None:
+            self._bodies.keep(captured)
 
     @falls_back
     async def chat(self, call: Call, request: ChatRequest) -> ChatResult:

@@ -105,6 +105,7 @@ def _control(parts: Parts) -> FastAPI:
         members.service_accounts,
         audit.router,
         call_logs.router,
+        call_logs.of_account,
         vendor_credentials.router,
     ):
         app.include_router(router)

@@ -11,6 +11,7 @@ from modelyard.errors import Unavailable
 from modelyard.store import migrations
 from modelyard.store.accounts import Accounts
 from modelyard.store.audit import AuditLog
+from modelyard.store.call_bodies import CallBodies
 from modelyard.store.call_logs import CallLogs
 from modelyard.store.deployments import Deployments
 from modelyard.store.engine import BUSY_SECONDS, READ_ONLY, open_engine
@@ -49,6 +50,7 @@ class Transaction:
         self.idempotency = Idempotency(session)
         self.audit = AuditLog(session)
         self.call_logs = CallLogs(session)
+        self.call_bodies = CallBodies(session)
 
 
 class Store:

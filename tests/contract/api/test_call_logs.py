@@ -7,7 +7,9 @@ import httpx
 import pytest
 from api_server import Running
 
+from modelyard.domain.call_logs import KeptBody, KeptCall
 from modelyard.domain.usage import Outcome, UsageRecord
+from modelyard.store.call_bodies import packed
 from modelyard.testing.usage import make_usage
 
 START = datetime(2025, 5, 1, tzinfo=UTC)
@@ -93,3 +95,62 @@ def test_a_call_of_nobody(http: httpx.Client, name: str) -> None:
     for call_id in (name, "0" * 46, "f" * 46):
         answer = http.get(f"/v4/call-logs/{call_id}")
         assert (answer.status_code, answer.json()["code"]) == (404, "call_not_found")
+
+
+def settings_of(http: httpx.Client, account: str, **body: Any) -> httpx.Response:
+    return http.put(f"/v4/accounts/{account}/call-log-settings", json=body)
+
+
+def test_what_is_kept_of_calls_is_set_and_told(http: httpx.Client, account: str) -> None:
+    path = f"/v4/accounts/{account}/call-log-settings"
+    plain = {"account_id": account, "bodies": "none", "retention_days": 30, "redact": [], "max_body_bytes": 65536}
+    assert settings_of(http, account).json() == plain
+    wanted = {"bodies": "errors", "retention_days": 7, "redact": [r"\\d{16}"], "max_body_bytes": 1024}
+    assert settings_of(http, account, **wanted).json() == {**plain, **wanted}
+    assert http.get(path).json() == {**plain, **wanted}
+    assert settings_of(http, account).json() == plain
+
+
+@pytest.mark.parametrize(
+    ("body", "loc"),
+    [
+        ({"bodies": "some"}, ["body", "bodies"]),
+        ({"retention_days": 0}, ["body", "retention_days"]),
+        ({"redact": ["("]}, ["body", "redact", 0]),
+        ({"redact": ["x", "(?!y)"]}, ["body", "redact", 1]),
+        ({"redact": ["x*"]}, ["body", "redact", 0]),
+        ({"redact": ["x"] * 51}, ["body", "redact"]),
+        ({"redact": ["x" * 513]}, ["body", "redact", 0]),
+        ({"max_body_bytes": 2**30}, ["body", "max_body_bytes"]),
+        ({"shoe_size": 44}, ["body", "shoe_size"]),
+    ],
+)
+def test_bad_settings_name_the_field(http: httpx.Client, account: str, body: dict[str, Any], loc: list[Any]) -> None:
+    answer = settings_of(http, account, **body)
+    assert answer.status_code == 422
+    assert loc in [problem["loc"] for problem in answer.json()["detail"]]
+
+
+def test_content_is_shown_where_it_was_kept(
+    http: httpx.Client, server: Running, calls: list[UsageRecord], name: str
+) -> None:
+    kept, bare = calls[0], calls[1]
+    content = KeptCall(kept.id, kept.started_at, kept.account_id, "/v1/x", KeptBody("asked", True), KeptBody("told"))
+
+    async def write() -> None:
+        async with server.parts.store.begin() as tx:
+            await tx.call_bodies.add([packed(content)])
+
+    server.run(write())
+    by_id = {each["request_id"]: each["id"] for each in listed(http, model_name=name)["items"]}
+    assert http.get(f"/v4/call-logs/{by_id[kept.request_id]}").json()["content"] == {
+        "path": "/v1/x",
+        "request": "asked",
+        "request_truncated": True,
+        "answer": "told",
+        "answer_truncated": False,
+    }
+    assert http.get(f"/v4/call-logs/{by_id[bare.request_id]}").json()["content"] is None
+    for record, code in ((kept, "call_truncated"), (bare, "call_not_kept")):
+        answer = http.post(f"/v4/call-logs/{by_id[record.request_id]}/replay", json={"deployment": "d"})
+        assert (answer.status_code, answer.json()["code"]) == (409, code)

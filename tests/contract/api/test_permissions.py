@@ -12,8 +12,9 @@ from api_server import Running
 
 from modelyard.control.api_keys import new_key
 from modelyard.domain.accounts import Account, Identity, IdentityType, Membership, MemberState
-from modelyard.domain.call_logs import log_id
+from modelyard.domain.call_logs import KeptBody, KeptCall, log_id
 from modelyard.domain.rights import RIGHTS, Right, Role
+from modelyard.store.call_bodies import packed
 from modelyard.store.columns import to_microseconds
 from modelyard.testing.usage import make_usage
 
@@ -102,6 +103,8 @@ async def _called(server: Running, account_id: str) -> str:
     record = make_usage(account_id=account_id)
     async with server.parts.store.begin() as tx:
         await tx.usage.add([record])
+        body = KeptBody("[]")
+        await tx.call_bodies.add([packed(KeptCall(record.id, record.started_at, account_id, "/", body, body))])
     return log_id(to_microseconds(record.started_at), record.id)
 
 
@@ -133,6 +136,7 @@ MakeTry = Callable[[Place], Try]
 WHO = "anybody"
 ADMINISTRATOR = "administrators of the installation"
 LIST = "everybody, each the own things"
+REPLAY = "/v4/call-logs/{call_id}/replay"
 STATISTICS = "usage-statistics?chunks=1&start_date=2026-01-01&end_date=2026-01-02"
 
 
@@ -333,6 +337,18 @@ TABLE: dict[tuple[str, str], tuple[Right | str, MakeTry]] = {
     ),
     ("GET", "/v4/usage"): (LIST, lambda _: Try("/v4/usage?start_date=2026-01-01&end_date=2026-01-02")),
     ("GET", "/v4/call-logs"): (LIST, lambda _: Try("/v4/call-logs")),
+    ("POST", "/v4/call-logs/{call_id}/replay"): (
+        Right.AUDIT,
+        lambda p: Try(f"/v4/call-logs/{p.call}/replay", {"deployment": p.deployment()[1]}),
+    ),
+    ("GET", "/v4/accounts/{account_id}/call-log-settings"): (
+        Right.READ,
+        lambda p: Try(f"/v4/accounts/{p.account}/call-log-settings"),
+    ),
+    ("PUT", "/v4/accounts/{account_id}/call-log-settings"): (
+        Right.AUDIT,
+        lambda p: Try(f"/v4/accounts/{p.account}/call-log-settings", {"retention_days": uuid4().int % 3650 + 1}),
+    ),
     ("GET", "/v4/call-logs/{call_id}"): (Right.READ, lambda p: Try(f"/v4/call-logs/{p.call}")),
     ("GET", "/v4/models/{model_name}/usage-statistics"): (
         Right.READ,
@@ -376,6 +392,8 @@ def test_a_role_at_a_route(place: Place, role: Role | None, method: str, path: s
     wanted = expected(right, role)
     if (method, path) == ("PATCH", "/v4/users/{user_id}") and not (role and Right.READ in RIGHTS[role]):
         wanted = 404
+    if path == REPLAY and wanted == 200:
+        wanted = 409  # what was kept there is no request
     if (method, path) == ("POST", "/v4/serving") and wanted == 404:
         wanted = 422  # what a body refers to is a field at fault
     if (method, path) == ("POST", "/v4/models/{model_id}/deployments/{deployment_id}/rollback") and wanted == 200:
@@ -439,7 +457,8 @@ def test_what_is_invisible_looks_like_what_is_not_there(place: Place) -> None:
         assert (answer.status_code, bodies[0]) == (other.status_code, bodies[1]), (method, path)
 
 
-CHANGES = [route for route in (*TABLE, *KEYS) if route[0] != "GET"]
+# A replay is a call: it stands in the call log.
+CHANGES = [route for route in (*TABLE, *KEYS) if route[0] != "GET" and route[1] != REPLAY]
 
 
 @pytest.mark.parametrize(("method", "path"), CHANGES, ids=lambda part: part)

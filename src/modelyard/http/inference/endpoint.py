@@ -46,6 +46,13 @@ class Endpoint(ABC):
         except Exception:
             log.exception("call failed", request_id=response.request_id, path=scope["path"])
             await response.fail(unexpected())
+        finally:
+            if response.capture is not None:
+                self._gateway.keep(response.capture)
+
+    def _keep(self, call: Call, scope: Scope, body: bytes, response: Response) -> None:
+        """Keep both sides of ``call``, where its account wants that."""
+        response.capture = self._gateway.captured(call, scope["path"], body)
 
     @abstractmethod
     async def _serve(self, scope: Scope, receive: Receive, response: Response, watch: Watch) -> None:
@@ -75,6 +82,7 @@ class InferenceEndpoint(CallEndpoint):
             check_verb(route, self._verb)
             body = await read_body(scope, receive, self._limit)
             watch.body_is_here()
+            self._keep(call, scope, body, response)
             call.max_wait = max_wait(headers)
             await self._answer(call, body, response)
 

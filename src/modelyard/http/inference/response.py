@@ -8,6 +8,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from modelyard.errors import MalformedRequest, ModelyardError
+from modelyard.gateway.capturing import Capture
 from modelyard.gateway.metering import ClientGone
 from modelyard.http.errors import headers_of
 from modelyard.http.request_id import request_id_of
@@ -33,12 +34,14 @@ class Response:
     """One response. The request id goes into errors; `modelyard.http.request_id` puts it on the headers, and
     where that is not in use this does."""
 
-    __slots__ = ("_own_id", "_path", "_send", "_sse", "passed", "request_id", "started", "waiting")
+    __slots__ = ("_own_id", "_path", "_send", "_sse", "capture", "passed", "request_id", "started", "waiting")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._send = send
         self._path = scope["path"]
         self._sse = False
+        self.capture: Capture | None = None
+        """Where what is sent is kept as well."""
         self.started = False
         self.passed = 0
         """Pieces that the server has taken."""
@@ -53,6 +56,8 @@ class Response:
     async def json(self, body: bytes, headers: RawHeaders = (), status: int = 200) -> None:
         length = (b"content-length", str(len(body)).encode())
         await self._start(status, (_JSON, length, *headers))
+        if self.capture is not None:
+            self.capture.add(body)
         await self._send({"type": "http.response.body", "body": body})
 
     async def begin(self, headers: RawHeaders, *, sse: bool = False) -> None:
@@ -78,6 +83,8 @@ class Response:
             await self.end(voice.event(error, self.request_id))
 
     async def _pass(self, message: dict[str, Any]) -> None:
+        if self.capture is not None:
+            self.capture.add(message["body"])
         self.waiting = True
         await self._send(message)
         self.waiting = False

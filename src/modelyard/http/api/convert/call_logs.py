@@ -1,10 +1,34 @@
 """The call log, to the wire."""
 
-from modelyard.domain.call_logs import log_id
+from modelyard.domain.call_logs import CallLogSettings, LoggedCall, log_id
 from modelyard.domain.prices import dollars
 from modelyard.domain.usage import UsageRecord
-from modelyard.http.api.wire.call_logs import CallAnswer
+from modelyard.http.api.wire.call_logs import CallAnswer, CallDetail, CallLogSettingsAnswer, Content
 from modelyard.store.columns import to_microseconds
+
+
+def settings_answer(settings: CallLogSettings) -> CallLogSettingsAnswer:
+    return CallLogSettingsAnswer(
+        account_id=settings.account_id,
+        bodies=settings.bodies,
+        retention_days=settings.retention_days,
+        redact=list(settings.redact),
+        max_body_bytes=settings.max_body_bytes,
+    )
+
+
+def detail(call: LoggedCall) -> CallDetail:
+    kept = call.content
+    content = None
+    if kept is not None:
+        content = Content(
+            path=kept.path,
+            request=kept.request.text,
+            request_truncated=kept.request.truncated,
+            answer=kept.answer.text,
+            answer_truncated=kept.answer.truncated,
+        )
+    return CallDetail(**answer(call.record).model_dump(), content=content)
 
 
 def answer(record: UsageRecord) -> CallAnswer:

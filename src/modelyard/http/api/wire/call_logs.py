@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from modelyard.control.redaction import MAX_PATTERN_LENGTH, MAX_PATTERNS
+from modelyard.domain.call_logs import Keeps
 from modelyard.domain.usage import Outcome, Verb
-from modelyard.http.api.wire.common import Answer, Id, ListQuery
+from modelyard.http.api.wire.common import Answer, Body, Choice, Id, ListQuery
 
 Moment = Annotated[str, StringConstraints(min_length=8, max_length=64), Field(examples=["2026-11-01T00:00:00Z"])]
 Word = Annotated[str, StringConstraints(max_length=256)]
@@ -30,6 +32,56 @@ class CallQuery(ListQuery):
     """ISO 8601; without a time zone it is UTC. Calls that began at this moment are included."""
     end_date: Moment | None = None
     """Calls that began at this moment are not included."""
+
+
+Days = Annotated[int, Field(ge=1, le=3650)]
+
+
+class CallLogSettingsBody(Body):
+    bodies: Choice[Keeps] = Keeps.NONE
+    """Of which calls the content is kept: ``none``, ``errors`` or ``all``."""
+    retention_days: Days = 30
+    """For how long."""
+    redact: Annotated[
+        list[Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN_LENGTH)]],
+        Field(max_length=MAX_PATTERNS, default_factory=list),
+    ]
+    """Regular expressions (RE2); what they match is replaced before anything is stored."""
+    max_body_bytes: Annotated[int, Field(ge=1, le=1024 * 1024)] = 65_536
+    """Longer bodies are cut there, and say so."""
+
+
+class CallLogSettingsAnswer(Answer):
+    account_id: str
+    bodies: Keeps
+    retention_days: int
+    redact: list[str]
+    max_body_bytes: int
+
+
+class Content(Answer):
+    """What was kept of a call, redacted."""
+
+    path: str
+    """Where the call went."""
+    request: str
+    request_truncated: bool
+    answer: str
+    """A stream is shown as the one answer that it adds up to."""
+    answer_truncated: bool
+
+
+class ReplayBody(Body):
+    deployment: Id
+    """The id of the deployment to ask."""
+
+
+class Replayed(Answer):
+    """What another deployment answered."""
+
+    status: int
+    request_id: str
+    answer: str
 
 
 class CallAnswer(Answer):
@@ -62,3 +114,15 @@ class CallAnswer(Answer):
     total_seconds: float
     cost: str | None
     """US dollars; null where no vendor answered, or nobody knows the price."""
+
+
+class CallDetail(CallAnswer):
+    content: Content | None
+    """null where it was not kept, has ended, or is not yours to read."""
+
+
+class ReplayAnswer(Answer):
+    """Both answers, side by side."""
+
+    logged: CallDetail
+    replayed: Replayed

@@ -1,0 +1,121 @@
+"""Bodies of calls: what is kept, what is dropped and counted, and what ends when."""
+
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+from prometheus_client import REGISTRY
+
+from modelyard.control.bootstrap import ACCOUNT_ID
+from modelyard.control.call_bodies import BodyKeeper
+from modelyard.control.retention import Retention
+from modelyard.control.routes import Routes
+from modelyard.domain.accounts import Account
+from modelyard.domain.call_logs import CallLogSettings, Captured, Keeps
+from modelyard.domain.usage import Outcome
+from modelyard.errors import Unavailable
+from modelyard.store import Store
+from modelyard.testing.clock import FakeClock
+from modelyard.testing.usage import make_usage
+
+ALL = CallLogSettings(ACCOUNT_ID, Keeps.ALL, redact=("secret",))
+NO_ROUTES = cast("Routes", None)
+
+
+def captured(settings: CallLogSettings = ALL, **changes: Any) -> Captured:
+    record = make_usage(account_id=ACCOUNT_ID, **changes)
+    answer = (b'data: {"text": "sec"}\n\n', b'data: {"text": "ret"}')
+    return Captured(record, "/v1/x", b'{"a": "secret"}', answer, False, settings)
+
+
+def dropped() -> float:
+    return REGISTRY.get_sample_value("modelyard_call_bodies_dropped_total") or 0
+
+
+@pytest.fixture
+def keeper(store: Store, clock: FakeClock) -> BodyKeeper:
+    return BodyKeeper(store, NO_ROUTES, clock, 10_000)
+
+
+async def test_kept_redacted_and_found_again(store: Store, keeper: BodyKeeper) -> None:
+    call = captured()
+    keeper.keep(call)
+    await keeper.flush()
+    await keeper.flush()
+    async with store.read() as tx:
+        kept = await tx.call_bodies.get(call.record.id, ACCOUNT_ID)
+        assert await tx.call_bodies.get(call.record.id, "another") is None
+    assert kept is not None
+    assert (kept.request.text, kept.answer.text) == ('{"a":"[redacted]"}', '{"text":"[redacted]"}')
+    assert (kept.path, kept.started_at) == ("/v1/x", call.record.started_at)
+
+
+async def test_of_errors_alone(store: Store, keeper: BodyKeeper) -> None:
+    errors = CallLogSettings(ACCOUNT_ID, Keeps.ERRORS)
+    fine, bad = captured(errors), captured(errors, outcome=Outcome.ERROR)
+    keeper.keep(fine)
+    keeper.keep(bad)
+    await keeper.last()
+    async with store.read() as tx:
+        assert await tx.call_bodies.get(fine.record.id, ACCOUNT_ID) is None
+        assert await tx.call_bodies.get(bad.record.id, ACCOUNT_ID) is not None
+
+
+async def test_what_does_not_fit_is_dropped_and_counted(store: Store, clock: FakeClock) -> None:
+    call = captured()
+    keeper = BodyKeeper(store, NO_ROUTES, clock, call.size)
+    before = dropped()
+    for _ in range(3):
+        keeper.keep(captured())
+    assert dropped() == before + 2
+    await keeper.flush()
+    keeper.keep(call)
+    assert dropped() == before + 2, "there is room again"
+
+
+async def test_a_database_that_is_away_at_the_end_costs_what_waits(clock: FakeClock) -> None:
+    class Away:
+        def begin(self) -> None:
+            raise Unavailable("gone")
+
+    keeper = BodyKeeper(cast("Store", Away()), NO_ROUTES, clock, 10_000)
+    keeper.keep(captured())
+    before = dropped()
+    await keeper.last()
+    assert dropped() == before + 1
+
+
+async def test_accounts_that_want_it_are_known(store: Store, keeper: BodyKeeper, clock: FakeClock) -> None:
+    async with store.begin() as tx:
+        await tx.accounts.add_account(Account(ACCOUNT_ID, "one", clock.now()))
+        await tx.call_bodies.set(ALL)
+    assert keeper.wanted(ACCOUNT_ID) is None
+    await keeper.refresh()
+    assert keeper.wanted(ACCOUNT_ID) == ALL
+    async with store.begin() as tx:
+        await tx.call_bodies.set(CallLogSettings(ACCOUNT_ID))
+    await keeper.refresh()
+    assert keeper.wanted(ACCOUNT_ID) is None
+
+
+async def test_content_and_records_end_in_their_own_time(store: Store, keeper: BodyKeeper, clock: FakeClock) -> None:
+    now = clock.now()
+    ages = {days: captured(started_at=now - timedelta(days=days)) for days in (1, 20, 40, 100)}
+    for call in ages.values():
+        keeper.keep(call)
+    await keeper.flush()
+    async with store.begin() as tx:
+        await tx.accounts.add_account(Account(ACCOUNT_ID, "one", now))
+        await tx.call_bodies.set(CallLogSettings(ACCOUNT_ID, retention_days=30))
+        await tx.usage.add([call.record for call in ages.values()])
+
+    async def left() -> tuple[list[int], int]:
+        async with store.read() as tx:
+            bodies = [d for d, c in ages.items() if await tx.call_bodies.get(c.record.id, ACCOUNT_ID) is not None]
+            rows = await tx.usage.sums([now - timedelta(days=200)], now + timedelta(days=1))
+            return bodies, sum(prompt for _, prompt, _ in rows)
+
+    await Retention(store, clock, None).sweep()
+    assert await left() == ([1, 20], 4)
+    await Retention(store, clock, 10).sweep()
+    assert (await left())[0] == [1, 20]

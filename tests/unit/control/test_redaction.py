@@ -1,0 +1,78 @@
+"""What accounts do not want to be stored is not stored, however it is written."""
+
+import json
+
+import pytest
+
+from modelyard.control.redaction import Redaction, check
+from modelyard.control.streamed_answers import folded, is_stream
+from modelyard.errors import InvalidRequest
+
+MAIL = r"[\w.]+@[\w.]+"
+
+
+def test_patterns_are_checked_and_each_is_named() -> None:
+    check([MAIL, r"\d{16}"])
+    with pytest.raises(InvalidRequest) as caught:
+        check([MAIL, "(?=x)", "[", "a*"])
+    assert [error.loc for error in caught.value.errors] == [("body", "redact", number) for number in (1, 2, 3)]
+    assert caught.value.code == "invalid_pattern"
+
+
+def test_texts_keys_and_numbers_in_json_are_replaced_whatever_their_escapes() -> None:
+    body = b'{"a": ["jo\\u0040example.org", {"me@x.org": 1}], "card": 4111111111111111, "n": 3, "f": 1.5}'
+    kept = Redaction([MAIL, r"^4\d{15}$"]).body(body, 1000)
+    assert json.loads(kept.text) == {"a": ["[redacted]", {"[redacted]": 1}], "card": "[redacted]", "n": 3, "f": 1.5}
+    assert not kept.truncated
+
+
+def test_what_is_no_json_is_redacted_as_text() -> None:
+    assert Redaction([MAIL]).body(b"{mail me@x.org \xff", 1000).text == "{mail [redacted] \ufffd"
+    assert Redaction([]).body(b"", 10).text == ""
+
+
+def test_redacted_first_and_cut_then() -> None:
+    """Otherwise half of a secret would stay where the cut goes through it."""
+    kept = Redaction([r"secret-\w+"]).body(b'"xxxx secret-abcdefgh"', 14)
+    assert (kept.text, kept.truncated) == ('"xxxx [redacte', True)
+    assert Redaction([]).body("é".encode() * 3, 3).text == "é"
+
+
+def test_a_pattern_that_would_take_for_ever_elsewhere_takes_no_time() -> None:
+    assert Redaction(["(a+)+$"]).text("a" * 50_000 + "b") == "a" * 50_000 + "b"
+
+
+def events(*bodies: object) -> bytes:
+    return b"".join(b"data: " + json.dumps(body).encode() + b"\n\n" for body in bodies)
+
+
+def test_a_stream_of_openai_is_put_together() -> None:
+    def piece(**delta: object) -> dict[str, object]:
+        return {"id": "x", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+
+    def call(**function: str) -> dict[str, object]:
+        return {"tool_calls": [{"index": 1, "function": function}]}
+
+    end = {"id": "x", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    stream = events(
+        piece(role="assistant", content="me@"), piece(content="x.org"), piece(**call(name="f", arguments="{"))
+    )
+    stream += b": waiting\n\n" + events(
+        piece(**call(arguments="}")), end, {"id": "x", "choices": [], "usage": {"n": 1}}
+    )
+    assert is_stream(stream)
+    whole = json.loads(folded(stream + b"data: [DONE]\n\ndata: {cut"))
+    [choice] = whole["choices"]
+    assert choice["delta"]["content"] == "me@x.org"
+    assert choice["delta"]["tool_calls"] == [{"index": 1, "function": {"name": "f", "arguments": "{}"}}]
+    assert (choice["finish_reason"], whole["usage"]) == ("stop", {"n": 1})
+
+
+def test_a_stream_of_v4_is_put_together() -> None:
+    def piece(text: str, reason: str | None = None) -> dict[str, object]:
+        return {"completions": [["hi", [text]]], "choices": [{"index": 0, "logprobs": None}], "finish_reason": reason}
+
+    whole = json.loads(folded(events(piece("me@"), piece("x.org"), piece("", "stop"))))
+    assert whole["completions"] == [["hi", ["me@x.org"]]]
+    assert whole["finish_reason"] == "stop"
+    assert folded(b": nothing\n\ndata: 1\n\n") == b""
