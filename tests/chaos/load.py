@@ -14,6 +14,11 @@ TOKENS_IN, TOKENS_OUT = 5, 8
 """Of each call that is answered."""
 
 
+_MAYBE_UNBEGUN = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+"""What a client sees whose call comes in the moment in which the server closes the connection. Whether something was begun,
+only the server's usage records tell."""
+
+
 @dataclass
 class Counts:
     sent: int = 0
@@ -109,7 +114,7 @@ class Load:
                 counts.refused += 1
                 self._ended |= self._refusable
                 await asyncio.sleep(0.1)
-            elif "disconnected without sending" not in str(error) or not self._refused():
+            elif not isinstance(error, _MAYBE_UNBEGUN) or not self._refused():
                 counts.cut += 1
                 counts.words.append(f"{nonce}: {error!r}")
             return

@@ -65,7 +65,9 @@ def test_a_server_told_to_stop_finishes_what_it_has_begun(
         asyncio.run(scenario(there))
         assert there.server.process.returncode == 0
         counts.orphaned = len(there.server.workers())
-        counts.compare(Counter(row[0] for row in usage_rows(there)))
+        rows = usage_rows(there)
+        counts.compare(Counter(row[0] for row in rows))
+        assert len(rows) == counts.answered, "what was begun was answered"
     tell("the server is told to stop", counts)
     assert (counts.failed, counts.cut, counts.foreign, counts.uncounted, counts.orphaned) == (0, 0, 0, 0, 0), counts
     assert counts.sent == counts.answered + counts.refused
