@@ -15,8 +15,8 @@ TOKENS_IN, TOKENS_OUT = 5, 8
 
 
 _MAYBE_UNBEGUN = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
-"""What a client sees whose call comes in the moment in which the server closes the connection. Whether something was begun,
-only the server's usage records tell."""
+"""What a client sees whose call comes in the moment in which the server closes the connection. Whether anything was
+begun, only the server's usage records tell."""
 
 
 @dataclass
