@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 SERVE_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev serve test chaos vendors clients check format bench docs clean
+.PHONY: help install dev serve test chaos accounting vendors clients check format bench docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ test: dev ## set up everything and pass all tests
 
 chaos: dev ## faults under load, counted; part of the tests
 	$(BIN)/python -m pytest tests/chaos
+
+accounting: dev ## kill 200 times at random, and compare what was answered with what was counted (half an hour)
+	MODELYARD_CHAOS_KILLS=200 $(BIN)/python -m pytest tests/chaos/test_accounting.py
 
 $(VENV)/.clients: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --group clients
