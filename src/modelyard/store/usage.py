@@ -115,6 +115,8 @@ class Usage:
         statement = _INSERT_ON_POSTGRESQL if self._session.on_postgresql else _INSERT_ON_SQLITE
         new = set((await self._session.execute(statement, {"records": text})).scalars())
         by_id = {record.id: record for record in records if record.id in new}
+        if not by_id:
+            return
         await usage_hours.add(self._session, by_hour(by_id.values()))
         if any(record.reserved for record in by_id.values()):
             await Limits(self._session).settle(settlement(by_id.values()))

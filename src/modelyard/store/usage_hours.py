@@ -12,7 +12,6 @@ from modelyard.domain.usage import Outcome
 from modelyard.store.session import Session
 from modelyard.store.tables import usage_hours as table
 
-_CHUNK = 200
 _ADDED = (*SUMS, *CLASSES)
 
 HOUR = 3_600_000_000
@@ -48,11 +47,12 @@ class Query:
 
 
 async def add(session: Session, hours: Sequence[Hour]) -> None:
-    """Add to what is there. Sorted, as `by_hour` gives them: two writers then never wait for each other in a circle."""
-    for start in range(0, len(hours), _CHUNK):
-        statement = session.inserting(table).values([_values(hour) for hour in hours[start : start + _CHUNK]])
-        more = {name: table.c[name] + statement.excluded[name] for name in _ADDED}
-        await session.execute(statement.on_conflict_do_update(index_elements=["hour", "digest"], set_=more))
+    """Add to what is there; at least one. Sorted, as `by_hour` gives them: two writers then never wait for each other in a circle."""
+    statement = session.inserting(table)
+    more = {name: table.c[name] + statement.excluded[name] for name in _ADDED}
+    statement = statement.on_conflict_do_update(index_elements=["hour", "digest"], set_=more)
+    # Row by row, with a statement that is always the same: compiling one for so many rows would take far longer.
+    await session.execute(statement, [_values(hour) for hour in hours])
 
 
 def _values(hour: Hour) -> dict[str, Any]:
