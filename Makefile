@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 SERVE_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev serve test chaos accounting vendors clients check format bench docs clean
+.PHONY: help install dev serve test chaos accounting mock vendors clients check format bench docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -43,9 +43,11 @@ $(VENV)/.clients: $(VENV)/.dev
 clients: $(VENV)/.clients ## LangChain and LiteLLM against /v1 (installs both, half a gigabyte)
 	$(BIN)/python -m pytest tests/integration/gateway/test_openai_frameworks.py
 
-vendors: dev ## vendors' models against a mock of their servers that is not ours (npm fetches it)
+mock: ## a mock of vendors' servers that is not ours, for the tests of vendors' models (npm fetches it)
 	command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .cache/peers @copilotkit/aimock@1.43.0 \
 	  || echo "There is no npm: the tests that need the mock are skipped, and say so."
+
+vendors: dev mock ## vendors' models, against that mock too
 	$(BIN)/python -m pytest tests/integration/vendors
 
 check: dev ## style, types, import laws, known vulnerabilities and secrets

@@ -47,7 +47,8 @@ class Query:
 
 
 async def add(session: Session, hours: Sequence[Hour]) -> None:
-    """Add to what is there; at least one. Sorted, as `by_hour` gives them: two writers then never wait for each other in a circle."""
+    """Add to what is there; at least one. Sorted, as `by_hour` gives them: two writers then never wait for each other
+    in a circle."""
     statement = session.inserting(table)
     more = {name: table.c[name] + statement.excluded[name] for name in _ADDED}
     statement = statement.on_conflict_do_update(index_elements=["hour", "digest"], set_=more)
