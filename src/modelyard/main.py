@@ -36,6 +36,7 @@ from modelyard.control.pricing import Pricing
 from modelyard.control.reconciler import Reconciler
 from modelyard.control.retention import Retention
 from modelyard.control.routes import Routes
+from modelyard.control.telemetry import Telemetry, is_wanted
 from modelyard.control.usage import UsageWriter
 from modelyard.control.vault import Vault
 from modelyard.control.vendor_credentials import renew_secrets
@@ -200,11 +201,9 @@ async def _calling_side(
         last_used = LastUsed(store)
         stack.push_async_callback(last_used.flush)
         keys = Keys(store, clock, settings.security.key_cache_seconds, last_used.note)
-        vendors = VendorAccess(ground.vendor_keys, settings.vendors, settings.security.fetch_images)
         limiter = Limiter(store, ground.routes, clock, settings.limits, gateway_id or new_gateway_id())
         bodies = await stack.enter_async_context(_bodies(ground))
-        admission = _admission(ground, limiter)
-        gateway = Gateway(ground.routes, usage, waker, clock, settings.gateway, places, vendors, admission, bodies)
+        gateway = _gateway(ground, usage, waker, places, limiter, bodies)
         if seam is not None:
             seam.gateway = gateway
         await gateway.start()
@@ -242,6 +241,16 @@ def _watching(ground: Ground, gateway: Gateway, usage: UsageWriter) -> list[Loop
     return [CallGauges(gateway, usage, clock).run, DatabaseGauge(store, clock).run]
 
 
+def _gateway(
+    ground: Ground, usage: UsageWriter, waker: Waker, places: Places | None, limiter: Limiter, bodies: BodyKeeper
+) -> Gateway:
+    settings = ground.settings
+    vendors = VendorAccess(ground.vendor_keys, settings.vendors, settings.security.fetch_images)
+    traced = settings.otel.sampled if is_wanted(settings.otel) else None
+    more = (places, vendors, _admission(ground, limiter), bodies, traced)
+    return Gateway(ground.routes, usage, waker, ground.clock, settings.gateway, *more)
+
+
 def _admission(ground: Ground, limiter: Limiter) -> Admission:
     settings = ground.settings
     assumed = settings.limits.assumed_response_tokens
@@ -252,6 +261,7 @@ def _admission(ground: Ground, limiter: Limiter) -> Admission:
 async def _usage(ground: Ground) -> AsyncIterator[UsageWriter]:
     settings = ground.settings
     journals = settings.data_dir / "usage"
+    telemetry = Telemetry(settings.otel) if is_wanted(settings.otel) else None
     journal = Journal(journals, settings.usage.buffer_records) if settings.usage.journal else None
     usage = UsageWriter(
         ground.store,
@@ -260,6 +270,7 @@ async def _usage(ground: Ground) -> AsyncIterator[UsageWriter]:
         log_calls=settings.logging.calls,
         journal=journal,
         price=ground.pricing.priced,
+        tell=(lambda _: None) if telemetry is None else telemetry.tell,
     )
     with contextlib.ExitStack() as stack:
         if journal is not None:
@@ -267,6 +278,8 @@ async def _usage(ground: Ground) -> AsyncIterator[UsageWriter]:
             await usage.recover(journals)
         yield usage
         await usage.flush()
+        if telemetry is not None:
+            await asyncio.to_thread(telemetry.close)
 
 
 @contextlib.asynccontextmanager

@@ -28,6 +28,7 @@ from modelyard.settings_of_people import AuditSettings as AuditSettings
 from modelyard.settings_of_people import CallLogSettings as CallLogSettings
 from modelyard.settings_of_people import Group
 from modelyard.settings_of_people import OidcSettings as OidcSettings
+from modelyard.settings_of_people import OtelSettings as OtelSettings
 from modelyard.settings_of_usage import CostSettings as CostSettings
 from modelyard.settings_of_usage import Count, Seconds
 from modelyard.settings_of_usage import LimitSettings as LimitSettings
@@ -292,6 +293,7 @@ class Settings(BaseSettings):
     audit: AuditSettings = AuditSettings()
     call_log: CallLogSettings = CallLogSettings()
     oidc: OidcSettings = OidcSettings()
+    otel: OtelSettings = OtelSettings()
     usage: UsageSettings = UsageSettings()
     cost: CostSettings = CostSettings()
     limits: LimitSettings = LimitSettings()

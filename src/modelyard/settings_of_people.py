@@ -22,6 +22,14 @@ class CallLogSettings(Group):
     that is dropped and counted."""
 
 
+class OtelSettings(Group):
+    endpoint: str | None = None
+    """Where OpenTelemetry's traces and metrics go by OTLP over HTTP, as in http://collector:4318 (extra ``otel``).
+    Not set: where the standard variable OTEL_EXPORTER_OTLP_ENDPOINT says, or nowhere."""
+    sampled: Annotated[float, Field(ge=0, le=1)] = 1
+    """The share of traces that are kept of those that begin here; where a caller began one, it has decided."""
+
+
 class OidcSettings(Group):
     """Signing in by OpenID Connect; off while there is no issuer."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -36,12 +36,14 @@ class UsageWriter:
         log_calls: bool = True,
         journal: Journal | None = None,
         price: Callable[[UsageRecord], UsageRecord] = lambda record: record,
+        tell: Callable[[Sequence[UsageRecord]], None] = lambda _: None,
     ) -> None:
         """``price`` completes a record by what the call cost. ``journal`` keeps what is not in the store yet, should
-        the process be killed; None: nothing does."""
+        the process be killed; None: nothing does. ``tell`` hears of calls as metrics and log do."""
         self._store = store
         self._journal = journal
         self._price = price
+        self._tell = tell
         self._clock = clock
         self._settings = settings
         self._log_calls = log_calls
@@ -167,6 +169,7 @@ class UsageWriter:
         while self._untold:
             some = [self._untold.popleft() for _ in range(min(_LINES, len(self._untold)))]
             metrics.count(some)
+            self._tell(some)
             if self._log_calls:
                 write_lines("modelyard.calls", "call", map(_line, some))
             await asyncio.sleep(0)
@@ -198,4 +201,5 @@ def _line(record: UsageRecord) -> dict[str, object]:
         "response_tokens": record.response_tokens,
         "first_byte_ms": None if first_byte is None else round(first_byte * 1000, 2),
         "total_ms": round(record.total_seconds * 1000, 2),
+        **({} if record.trace is None else {"trace_id": record.trace.trace_id, "span_id": record.trace.span_id}),
     }

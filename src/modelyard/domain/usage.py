@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from modelyard.domain.traces import Trace
 from modelyard.errors import InvalidRequest
 
 MAX_CHUNKS = 10_000
@@ -73,6 +74,8 @@ class UsageRecord:
     """What it reserved of limits, to be given back for what it used."""
     gateway_id: str = ""
     """Who reserved it."""
+    trace: Trace | None = None
+    """Its place in a trace, where there are traces."""
 
     @property
     def is_unpriced(self) -> bool:

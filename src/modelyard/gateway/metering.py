@@ -13,6 +13,7 @@ from modelyard.domain.history import estimate, estimate_text, tool_tokens
 from modelyard.domain.inference import ChatRequest, CompletionRequest, EmbeddingRequest, NativeRequest
 from modelyard.domain.limits import NOTHING_LIMITS
 from modelyard.domain.routes import Route
+from modelyard.domain.traces import Trace
 from modelyard.domain.usage import Outcome, UsageRecord, Verb
 from modelyard.errors import ModelyardError
 from modelyard.gateway.ports import UsageSink
@@ -63,6 +64,7 @@ class Call:
         "response_tokens",
         "route",
         "sent",
+        "trace",
         "trims",
         "turned",
         "verb",
@@ -98,19 +100,19 @@ class Call:
         """Whether a worker has begun to work on it, and whether its answer has begun."""
         self.prompt_tokens: int | None = None
         self.response_tokens: int | None = None
-        self.cached_tokens = self.reasoning_tokens = self.estimated_response = 0
-        """Of the prompt from a cache, of the response spent on reasoning; of the text that came so far, roughly."""
+        self.cached_tokens = self.reasoning_tokens = self.estimated_response = self.dropped_messages = 0
+        """Tokens of the prompt from a cache, of the response spent on reasoning, of the text that came so far, roughly;
+        messages of the history that were left out to fit the context window."""
         self.admission: asyncio.Task[None] | None = None
         """Under way or over, where the call has limits to keep to."""
         self.admitted = NOTHING_LIMITS
+        self.trace: Trace | None = None
         self.record: UsageRecord | None = None
         """What was told of it, once it is over."""
         self.counted_prompt: int | None = None
         """Tokens of the prompt, where they were counted before it was sent."""
         self.adjusted: tuple[str, ...] = ()
         """What was asked for and had to be changed for whoever answered, in words."""
-        self.dropped_messages = 0
-        """Messages of the history that were left out to fit the context window."""
 
     def first_byte(self) -> None:
         """The first piece of the answer is on its way to the client. An answer that is sent whole has no other
@@ -194,6 +196,7 @@ class Call:
             None if self.route.deployment_id == self._asked.deployment_id else self.route.deployment_id,
             self.admitted.reserved,
             self.admitted.gateway_id,
+            self.trace,
         )
         self._sink.record(self.record)
 

@@ -7,6 +7,7 @@ where a failed worker leads to another try.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 
 import msgspec
 import structlog
@@ -29,6 +30,7 @@ from modelyard.domain.inference import (
 from modelyard.domain.load import GatewayLoad
 from modelyard.domain.routes import Route
 from modelyard.domain.templates import EndpointProtocol
+from modelyard.domain.traces import begun
 from modelyard.domain.usage import Verb
 from modelyard.errors import InvalidRequest, UpstreamError
 from modelyard.gateway.adapters.cohere import CohereAdapter
@@ -95,12 +97,15 @@ class Gateway(Finding):
         vendors: VendorAccess = NO_VENDORS,
         admission: Admission | None = None,
         bodies: KeepsCalls | None = None,
+        traced: float | None = None,
     ) -> None:
         """``places`` are shared with other gateway processes; None: this one is the only one. ``admission`` keeps calls
-        to their limits; None: there are none. ``bodies`` keeps the content of calls for accounts that want it."""
+        to their limits; None: there are none. ``bodies`` keeps the content of calls for accounts that want it.
+        ``traced``: calls have a place in a trace, of new ones this share is sampled; None: there are no traces."""
         super().__init__(routes, clock)
         self._admission = admission
         self._bodies = bodies
+        self._traced = traced
         self._usage = usage
         self._clock = clock
         self._settings = settings
@@ -146,6 +151,11 @@ class Gateway(Finding):
         """Begin to meter a call; use as a context manager around all that follows."""
         account = paying_account(caller, route, selected)
         return Call(self._usage, self._clock, caller, account, route, verb, request_id)
+
+    def trace(self, call: Call, traceparent: str | None, tracestate: str | None) -> None:
+        """Give ``call`` its place in its caller's trace, or in one of its own."""
+        if self._traced is not None:
+            call.trace = begun(traceparent, tracestate, self._traced)
 
     def captured(self, call: Call, path: str, body: bytes) -> Capture | None:
         """What both sides of ``call`` are to be kept in; None where its account does not want that."""
@@ -351,6 +361,8 @@ class Gateway(Finding):
             if not isinstance(wire, WireRequest):
                 wire = await wire
             call.adjusted = wire.adjusted
+            if call.trace is not None:
+                wire = replace(wire, headers=(*wire.headers, *call.trace.headers))
             call.sent = True
             answer = await self._upstream.send(lease.endpoint.address, wire)
         except Lost as lost:

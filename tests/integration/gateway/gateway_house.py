@@ -48,6 +48,8 @@ class Asked:
     body: bytes
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    headers: dict[str, str] = field(default_factory=dict)
+    """Names in lower case."""
 
     @property
     def json(self) -> Any:
@@ -126,6 +128,7 @@ class Worker:
         method, path, _ = line.split(" ")
         length = next((int(item.split(":")[1]) for item in headers if item.startswith("content-length:")), 0)
         asked = Asked(method, path, await reader.readexactly(length), reader, writer)
+        asked.headers = {name.lower(): value.strip() for name, _, value in (item.partition(":") for item in headers)}
         if not self.counts and path in ("/props", "/tokenize"):
             await asked.answer({}, 404)
             return

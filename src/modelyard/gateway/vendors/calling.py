@@ -118,6 +118,8 @@ class VendorCaller:
         headers = await self._auth.headers(key, target, wire)
         call.adjusted = wire.adjusted
         call.sent = True
+        if call.trace is not None:
+            headers = (*headers, *call.trace.headers)
         try:
             answer = await self._upstream.send(
                 target.base_url,

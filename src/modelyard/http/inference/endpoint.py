@@ -50,8 +50,9 @@ class Endpoint(ABC):
             if response.capture is not None:
                 self._gateway.keep(response.capture)
 
-    def _keep(self, call: Call, scope: Scope, body: bytes, response: Response) -> None:
-        """Keep both sides of ``call``, where its account wants that."""
+    def _follow(self, call: Call, scope: Scope, headers: Mapping[str, str], body: bytes, response: Response) -> None:
+        """Give ``call`` its place in a trace, and keep both of its sides, where somebody wants that."""
+        self._gateway.trace(call, headers.get("traceparent"), headers.get("tracestate"))
         response.capture = self._gateway.captured(call, scope["path"], body)
 
     @abstractmethod
@@ -82,7 +83,7 @@ class InferenceEndpoint(CallEndpoint):
             check_verb(route, self._verb)
             body = await read_body(scope, receive, self._limit)
             watch.body_is_here()
-            self._keep(call, scope, body, response)
+            self._follow(call, scope, headers, body, response)
             call.max_wait = max_wait(headers)
             await self._answer(call, body, response)
 
@@ -105,7 +106,8 @@ MAX_WAIT_HEADER = "x-max-wait-seconds"
 TRIM_HEADER = "x-trim-history"
 """Whether the oldest turns of a conversation may be dropped, on calls that do not do so by themselves."""
 
-_WANTED = {name.encode(): name for name in (KEY_HEADER, ACCOUNT_HEADER, MAX_WAIT_HEADER, TRIM_HEADER, "authorization")}
+_NAMES = (KEY_HEADER, ACCOUNT_HEADER, MAX_WAIT_HEADER, TRIM_HEADER, "authorization", "traceparent", "tracestate")
+_WANTED = {name.encode(): name for name in _NAMES}
 
 
 def call_headers(scope: Scope) -> dict[str, str]:

@@ -48,7 +48,7 @@ class OpenAIEndpoint(CallEndpoint):
             wanted = decode(_wanted, body, nul=True)
             route = await find(self._gateway, caller, wanted.model, selected)
             with self._gateway.call(caller, route, self._verb, response.request_id, selected=selected) as call:
-                self._keep(call, scope, body, response)
+                self._follow(call, scope, headers, body, response)
                 _check_verb(route, self._verb)
                 call.max_wait = max_wait(headers)
                 call.trims = _trims(headers)

@@ -32,7 +32,7 @@ class ToplevelEndpoint(CallEndpoint):
             account = account_of(caller, wanted.account_id, selected)
             route = await find(self._gateway, caller, wanted.model, account, "body", "model")
             with self._gateway.call(caller, route, self._verb, response.request_id, selected=account) as call:
-                self._keep(call, scope, body, response)
+                self._follow(call, scope, headers, body, response)
                 check_type(route, _ALLOWED[self._verb], "body", "model")
                 call.max_wait = max_wait(headers)
                 await self._answer(call, body, response)

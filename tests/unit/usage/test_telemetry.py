@@ -1,0 +1,110 @@
+"""Spans and metrics as the conventions for generative AI have them, and a call's place in its trace."""
+
+from datetime import UTC, datetime
+
+import pytest
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from modelyard.control.telemetry import Telemetry, is_wanted
+from modelyard.domain.traces import Trace, begun
+from modelyard.domain.usage import Outcome, Verb
+from modelyard.settings import OtelSettings
+from modelyard.testing.usage import make_usage
+
+TRACE, PARENT, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "b7ad6b7169203331"
+USED = "gen_ai.client.token.usage"
+GIVEN = f"00-{TRACE}-{PARENT}-01"
+
+
+def test_the_callers_trace_goes_on() -> None:
+    trace = begun(GIVEN, "vendor=x", 0)
+    assert (trace.trace_id, trace.parent_id, trace.sampled) == (TRACE, PARENT, True)
+    assert trace.span_id not in (PARENT, "0" * 16)
+    assert trace.headers == (("traceparent", f"00-{TRACE}-{trace.span_id}-01"), ("tracestate", "vendor=x"))
+    assert not begun(GIVEN[:-1] + "0", None, 1).sampled, "the caller has decided"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "nonsense",
+        f"00-{'0' * 32}-{PARENT}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"ff-{TRACE}-{PARENT}-01",
+        f"00-{TRACE.upper()}-{PARENT}-01",
+        GIVEN + "-more",
+    ],
+)
+def test_what_is_no_traceparent_begins_a_trace(text: str | None) -> None:
+    trace = begun(text, "vendor=x", 1)
+    assert trace.trace_id != TRACE
+    assert (trace.parent_id, trace.sampled, trace.state) == (None, True, "")
+    assert not begun(text, None, 0).sampled
+
+
+def test_later_versions_are_read_and_bad_states_are_left_out() -> None:
+    assert begun(f"01-{TRACE}-{PARENT}-01-more", None, 0).trace_id == TRACE
+    assert begun(GIVEN, "a\r\nx-evil: 1", 0).state == ""
+    assert begun(GIVEN, "x" * 513, 0).state == ""
+
+
+def test_a_span_for_a_call() -> None:
+    exporter, reader = InMemorySpanExporter(), InMemoryMetricReader()
+    telemetry = Telemetry(OtelSettings(), exporter=exporter, reader=reader)
+    record = make_usage(
+        started_at=datetime(2026, 1, 1, tzinfo=UTC),
+        verb=Verb.CHAT_COMPLETION,
+        model_name="gpt",
+        vendor="OPENAI",
+        vendor_model="gpt-5",
+        prompt_tokens=7,
+        response_tokens=3,
+        total_seconds=1.5,
+        trace=Trace(TRACE, SPAN, PARENT, True),
+    )
+    failed = make_usage(outcome=Outcome.ERROR, error_code="queue_full", trace=Trace(TRACE, SPAN, None, True))
+    unsampled = make_usage(trace=Trace(TRACE, SPAN, None, False))
+    telemetry.tell([record, failed, unsampled, make_usage()])
+    points = {
+        metric.name: list(metric.data.data_points)
+        for resource in reader.get_metrics_data().resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
+    telemetry.close()
+    first, second = exporter.get_finished_spans()
+    assert (first.name, first.kind) == ("chat gpt", SpanKind.CLIENT)
+    assert f"{first.context.trace_id:032x}" == TRACE
+    assert f"{first.context.span_id:016x}" == SPAN
+    assert first.parent is not None
+    assert f"{first.parent.span_id:016x}" == PARENT
+    assert first.end_time - first.start_time == 1_500_000_000
+    told = dict(first.attributes or {})
+    assert told["gen_ai.operation.name"] == "chat"
+    assert told["gen_ai.provider.name"] == "openai"
+    assert (told["gen_ai.request.model"], told["gen_ai.response.model"]) == ("gpt", "gpt-5")
+    assert (told["gen_ai.usage.input_tokens"], told["gen_ai.usage.output_tokens"]) == (7, 3)
+    assert told["modelyard.request_id"] == "request"
+    assert second.status.status_code is StatusCode.ERROR
+    assert second.attributes["error.type"] == "queue_full"
+    assert sum(point.count for point in points["gen_ai.client.operation.duration"]) == 4
+    [sent] = [
+        p for p in points["gen_ai.client.token.usage"] if p.attributes["gen_ai.token.type"] == "input" and p.sum == 7
+    ]
+    assert sent.attributes["gen_ai.request.model"] == "gpt"
+    assert "gen_ai.server.time_to_first_token" in points
+
+
+def test_off_unless_something_names_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_SDK_DISABLED"):
+        monkeypatch.delenv(name, raising=False)
+    assert not is_wanted(OtelSettings())
+    assert is_wanted(OtelSettings(endpoint="http://collector:4318"))
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
+    assert is_wanted(OtelSettings())
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    assert not is_wanted(OtelSettings(endpoint="http://collector:4318"))
