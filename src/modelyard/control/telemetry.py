@@ -7,6 +7,7 @@ Needs the extra ``otel``; the SDK's own threads send what is told here.
 import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from modelyard.domain.traces import Trace
@@ -50,14 +51,19 @@ class Telemetry:
         try:
             from opentelemetry.sdk.metrics import MeterProvider
             from opentelemetry.sdk.resources import Resource
+            from opentelemetry.sdk.trace import ReadableSpan
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
             from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+            from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
         except ImportError as error:
             raise ConfigurationError(
                 "OpenTelemetry needs packages that are not installed.", hint="pip install 'modelyard[otel]'"
             ) from error
         self._resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", "modelyard")})
         self._scope = InstrumentationScope("modelyard")
+        self._made, self._context, self._kind = ReadableSpan, SpanContext, SpanKind.CLIENT
+        self._flags = TraceFlags(TraceFlags.SAMPLED)
+        self._fine, self._failed = Status(StatusCode.UNSET), partial(Status, StatusCode.ERROR)
         self._spans = BatchSpanProcessor(exporter or _span_exporter(settings))
         self._metrics = MeterProvider([reader or _metric_reader(settings)], self._resource)
         meter = self._metrics.get_meter("modelyard")
@@ -93,22 +99,18 @@ class Telemetry:
                 self._tokens.record(tokens, {**common, "gen_ai.token.type": kind})
 
     def _span(self, record: UsageRecord, trace: Trace, common: Mapping[str, str]) -> Any:
-        from opentelemetry.sdk.trace import ReadableSpan
-        from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
-
-        def context(span_id: str, *, is_remote: bool) -> SpanContext:
-            return SpanContext(int(trace.trace_id, 16), int(span_id, 16), is_remote, TraceFlags(TraceFlags.SAMPLED))
-
+        trace_id, context = int(trace.trace_id, 16), self._context
+        parent = None if trace.parent_id is None else context(trace_id, int(trace.parent_id, 16), True, self._flags)
         start = (record.started_at - _EPOCH).total_seconds()
         failed = record.outcome is Outcome.ERROR
-        return ReadableSpan(
+        return self._made(
             name=f"{common['gen_ai.operation.name']} {record.model_name}",
-            context=context(trace.span_id, is_remote=False),
-            parent=None if trace.parent_id is None else context(trace.parent_id, is_remote=True),
+            context=context(trace_id, int(trace.span_id, 16), False, self._flags),
+            parent=parent,
             resource=self._resource,
             attributes={**common, **_details(record)},
-            kind=SpanKind.CLIENT,
-            status=Status(StatusCode.ERROR, record.error_code) if failed else Status(StatusCode.UNSET),
+            kind=self._kind,
+            status=self._failed(record.error_code) if failed else self._fine,
             start_time=round(start * 1e9),
             end_time=round((start + record.total_seconds) * 1e9),
             instrumentation_scope=self._scope,
