@@ -30,7 +30,9 @@ def check(patterns: Sequence[str]) -> None:
             why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
             errors.append(FieldError(("body", "redact", number), f"is no regular expression of RE2: {why}"))
         else:
-            if compiled.search("") is not None:
+            if r"\C" in pattern:
+                errors.append(FieldError(("body", "redact", number), r"has \C, which would take characters apart"))
+            elif compiled.search("") is not None:
                 errors.append(FieldError(("body", "redact", number), "matches nothing at all, and so everywhere"))
     if errors:
         raise InvalidRequest(errors, code="invalid_pattern")

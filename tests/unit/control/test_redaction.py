@@ -14,8 +14,8 @@ MAIL = r"[\w.]+@[\w.]+"
 def test_patterns_are_checked_and_each_is_named() -> None:
     check([MAIL, r"\d{16}"])
     with pytest.raises(InvalidRequest) as caught:
-        check([MAIL, "(?=x)", "[", "a*"])
-    assert [error.loc for error in caught.value.errors] == [("body", "redact", number) for number in (1, 2, 3)]
+        check([MAIL, "(?=x)", "[", "a*", r"\C"])
+    assert [error.loc for error in caught.value.errors] == [("body", "redact", number) for number in (1, 2, 3, 4)]
     assert caught.value.code == "invalid_pattern"
 
 
