@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from modelyard.control.tallies import Attributes, Exporting, Histograms, Kind
 from modelyard.domain.traces import Trace
 from modelyard.domain.usage import Outcome, UsageRecord, Verb
 from modelyard.errors import ConfigurationError
@@ -33,6 +34,11 @@ _PROVIDERS = {
 }
 _TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
 _SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+_TOKEN_USAGE = Kind("gen_ai.client.token.usage", "{token}", "Tokens used", _TOKENS)
+_DURATION = Kind("gen_ai.client.operation.duration", "s", "Whole calls", _SECONDS)
+_FIRST_BYTE = Kind("gen_ai.server.time_to_first_token", "s", "To the first byte", _SECONDS)
+_INPUT, _OUTPUT = ("gen_ai.token.type", "input"), ("gen_ai.token.type", "output")
+_EXPORT_SECONDS = 60.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -43,13 +49,15 @@ def is_wanted(settings: OtelSettings) -> bool:
     return settings.endpoint is not None or any(os.environ.get(name) for name in _STANDARD)
 
 
+Values = dict[tuple[Kind, Attributes], list[float]]
+
+
 class Telemetry:
     """Of one process. `close` sends what is left."""
 
-    def __init__(self, settings: OtelSettings, *, exporter: Any = None, reader: Any = None) -> None:
-        """``exporter`` of spans and ``reader`` of metrics take the place of those that send by OTLP over HTTP."""
+    def __init__(self, settings: OtelSettings, *, exporter: Any = None, metrics: Any = None) -> None:
+        """``exporter`` of spans and the one of ``metrics`` take the place of those that send by OTLP over HTTP."""
         try:
-            from opentelemetry.sdk.metrics import MeterProvider
             from opentelemetry.sdk.resources import Resource
             from opentelemetry.sdk.trace import ReadableSpan
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -65,38 +73,24 @@ class Telemetry:
         self._flags = TraceFlags(TraceFlags.SAMPLED)
         self._fine, self._failed = Status(StatusCode.UNSET), partial(Status, StatusCode.ERROR)
         self._spans = BatchSpanProcessor(exporter or _span_exporter(settings))
-        self._metrics = MeterProvider([reader or _metric_reader(settings)], self._resource)
-        meter = self._metrics.get_meter("modelyard")
-        self._tokens = meter.create_histogram(
-            "gen_ai.client.token.usage", "{token}", "Tokens used", explicit_bucket_boundaries_advisory=_TOKENS
-        )
-        self._duration = meter.create_histogram(
-            "gen_ai.client.operation.duration", "s", "Whole calls", explicit_bucket_boundaries_advisory=_SECONDS
-        )
-        self._first = meter.create_histogram(
-            "gen_ai.server.time_to_first_token", "s", "To the first byte", explicit_bucket_boundaries_advisory=_SECONDS
-        )
+        self._histograms = Histograms((_TOKEN_USAGE, _DURATION, _FIRST_BYTE))
+        data = partial(self._histograms.data, self._resource, self._scope)
+        self._exporting = Exporting(metrics or _metric_exporter(settings), data, _export_seconds())
 
     def tell(self, records: Iterable[UsageRecord]) -> None:
         """Calls that are over."""
+        values: Values = {}
         for record in records:
             common = _common(record)
-            self._measure(record, common)
+            _measure(record, tuple(common.items()), values)
             if record.trace is not None and record.trace.sampled:
                 self._spans.on_end(self._span(record, record.trace, common))
+        self._histograms.add(values)
 
     def close(self) -> None:
         """Send what is left; waits for whoever receives it, for some seconds at most."""
         self._spans.shutdown()  # type: ignore[no-untyped-call]
-        self._metrics.shutdown(timeout_millis=5000)
-
-    def _measure(self, record: UsageRecord, common: Mapping[str, str]) -> None:
-        self._duration.record(record.total_seconds, common)
-        if record.first_byte_seconds is not None:
-            self._first.record(record.first_byte_seconds, common)
-        for kind, tokens in (("input", record.prompt_tokens), ("output", record.response_tokens)):
-            if tokens:
-                self._tokens.record(tokens, {**common, "gen_ai.token.type": kind})
+        self._exporting.close()
 
     def _span(self, record: UsageRecord, trace: Trace, common: Mapping[str, str]) -> Any:
         trace_id, context = int(trace.trace_id, 16), self._context
@@ -115,6 +109,15 @@ class Telemetry:
             end_time=round((start + record.total_seconds) * 1e9),
             instrumentation_scope=self._scope,
         )
+
+
+def _measure(record: UsageRecord, common: Attributes, values: "Values") -> None:
+    values.setdefault((_DURATION, common), []).append(record.total_seconds)
+    if record.first_byte_seconds is not None:
+        values.setdefault((_FIRST_BYTE, common), []).append(record.first_byte_seconds)
+    for token_type, tokens in ((_INPUT, record.prompt_tokens), (_OUTPUT, record.response_tokens)):
+        if tokens:
+            values.setdefault((_TOKEN_USAGE, (*common, token_type)), []).append(tokens)
 
 
 def _common(record: UsageRecord) -> dict[str, str]:
@@ -153,11 +156,18 @@ def _span_exporter(settings: OtelSettings) -> Any:
     return OTLPSpanExporter(endpoint=_address(settings, "traces"))
 
 
-def _metric_reader(settings: OtelSettings) -> Any:
+def _metric_exporter(settings: OtelSettings) -> Any:
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
-    return PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=_address(settings, "metrics")))
+    return OTLPMetricExporter(endpoint=_address(settings, "metrics"))
+
+
+def _export_seconds() -> float:
+    """As the standard variable says, in milliseconds."""
+    try:
+        return max(1.0, float(os.environ["OTEL_METRIC_EXPORT_INTERVAL"]) / 1000)
+    except (KeyError, ValueError):
+        return _EXPORT_SECONDS
 
 
 def _address(settings: OtelSettings, what: str) -> str | None:

@@ -1,9 +1,10 @@
 """Spans and metrics as the conventions for generative AI have them, and a call's place in its trace."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -52,9 +53,34 @@ def test_later_versions_are_read_and_bad_states_are_left_out() -> None:
     assert begun(GIVEN, "x" * 513, 0).state == ""
 
 
+class KeptMetrics(MetricExporter):
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[MetricsData] = []
+        self.is_shut_down = False
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 0, **kwargs: Any) -> MetricExportResult:
+        self.kept.append(metrics_data)
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 0) -> bool:
+        return True
+
+    def shutdown(self, timeout_millis: float = 0, **kwargs: Any) -> None:
+        self.is_shut_down = True
+
+
+def otlp_bytes(data: MetricsData) -> bytes:
+    """What goes over the wire: the SDK's own encoder has to understand the data."""
+    from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+
+    encoded: bytes = encode_metrics(data).SerializeToString()
+    return encoded
+
+
 def test_a_span_for_a_call() -> None:
-    exporter, reader = InMemorySpanExporter(), InMemoryMetricReader()
-    telemetry = Telemetry(OtelSettings(), exporter=exporter, reader=reader)
+    exporter, metrics = InMemorySpanExporter(), KeptMetrics()
+    telemetry = Telemetry(OtelSettings(), exporter=exporter, metrics=metrics)
     record = make_usage(
         started_at=datetime(2026, 1, 1, tzinfo=UTC),
         verb=Verb.CHAT_COMPLETION,
@@ -68,14 +94,18 @@ def test_a_span_for_a_call() -> None:
     )
     failed = make_usage(outcome=Outcome.ERROR, error_code="queue_full", trace=Trace(TRACE, SPAN, None, True))
     unsampled = make_usage(trace=Trace(TRACE, SPAN, None, False))
-    telemetry.tell([record, failed, unsampled, make_usage()])
+    telemetry.tell([record, failed, unsampled])
+    telemetry.tell([make_usage()])
+    telemetry.close()
+    [sent_metrics] = metrics.kept
+    assert metrics.is_shut_down
+    assert otlp_bytes(sent_metrics)
     points = {
         metric.name: list(metric.data.data_points)
-        for resource in reader.get_metrics_data().resource_metrics
+        for resource in sent_metrics.resource_metrics
         for scope in resource.scope_metrics
         for metric in scope.metrics
     }
-    telemetry.close()
     first, second = exporter.get_finished_spans()
     assert (first.name, first.kind) == ("chat gpt", SpanKind.CLIENT)
     assert f"{first.context.trace_id:032x}" == TRACE
@@ -97,6 +127,10 @@ def test_a_span_for_a_call() -> None:
     ]
     assert sent.attributes["gen_ai.request.model"] == "gpt"
     assert "gen_ai.server.time_to_first_token" in points
+    longest = max(points["gen_ai.client.operation.duration"], key=lambda point: point.max)
+    assert (longest.count, longest.sum, longest.min, longest.max) == (1, 1.5, 1.5, 1.5)
+    bound = longest.explicit_bounds.index(2.56)
+    assert longest.bucket_counts[bound] == 1 == sum(longest.bucket_counts)
 
 
 def test_off_unless_something_names_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
