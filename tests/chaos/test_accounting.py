@@ -30,12 +30,16 @@ async def kill_at_random(there: Yard, counts: Counts) -> None:
     load = Load(there.server.url, there.server.key, there.deployment, bound=1_000_000)
     load.counts = counts
     async with load:
-        for _ in range(KILLS):
+        killed = 0
+        while killed < KILLS:
             await load.answered(chance.randint(1, 30))
             await asyncio.sleep(chance.random() * 0.3)
             victims = victims_of(there, chance.choice(VICTIMS))
+            if not victims:  # it is just being replaced
+                continue
             with suppress(psutil.NoSuchProcess, ProcessLookupError):
                 os.kill(chance.choice(victims), signal.SIGKILL)
+                killed += 1
             # One of each is left or comes back before the next one dies: a server without any answers nobody.
             await eventually(lambda: len(pids(there.server, "gateway")) == 2 and bool(pids(there.server, "controller")))
             await eventually(lambda: serves(there))
