@@ -29,6 +29,9 @@ BOUNDED = settings(
 )
 KEY = "my_test_administrator-key"
 
+# It goes through every call there is, and may be the last test: what all tests shared is then taken down in its time.
+pytestmark = pytest.mark.timeout(600)
+
 load_all_checks()
 CONFIG = SchemathesisConfig.from_dict(
     {
