@@ -13,6 +13,7 @@ import structlog
 
 from modelyard.clock import Clock
 from modelyard.control import metrics
+from modelyard.control.following import follow
 from modelyard.control.redaction import Redaction
 from modelyard.control.routes import Routes
 from modelyard.control.streamed_answers import folded, is_stream
@@ -100,17 +101,7 @@ class BodyKeeper:
 
     async def follow(self) -> None:
         """Keep to what accounts want as it changes, until cancelled."""
-        while True:
-            # Asked for before they are read: a change that comes meanwhile is not missed.
-            changed = asyncio.create_task(self._routes.changed())
-            try:
-                await self.refresh()
-                await changed
-            except Unavailable as error:
-                log.debug("what is kept of calls stands still: the store cannot be read", error=str(error))
-                await self._clock.sleep(_AGAIN_SECONDS)
-            finally:
-                changed.cancel()
+        await follow(self._routes, self._clock, self.refresh)
 
     async def refresh(self) -> None:
         async with self._store.read() as tx:

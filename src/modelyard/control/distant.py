@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from modelyard.clock import Clock
+from modelyard.control.demand import Demand
 from modelyard.control.settled import wait_settled
 from modelyard.domain.deployments import Deployment
 from modelyard.errors import Unavailable
@@ -14,7 +15,7 @@ from modelyard.store import Store
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.1
-_DEMAND_SECONDS = 1.0
+_AGAIN_SECONDS = 1.0
 
 
 class Distant:
@@ -25,9 +26,7 @@ class Distant:
         self._store = store
         self._clock = clock
         self._refresh = refresh
-        self._demanded: dict[str, float] = {}
-        self.unwritten: set[str] = set()
-        """Deployments that were asked for, and nobody told the store yet."""
+        self._demand = Demand(clock)
         self._stir = asyncio.Event()
 
     def nudge(self, deployment_id: str) -> None:
@@ -35,11 +34,13 @@ class Distant:
 
     def wake(self, deployment_id: str) -> None:
         """A call wants a worker of this deployment: written down at most once a second."""
-        now = self._clock.monotonic()
-        if now - self._demanded.get(deployment_id, -_DEMAND_SECONDS) >= _DEMAND_SECONDS:
-            self._demanded[deployment_id] = now
-            self.unwritten.add(deployment_id)
+        if self._demand.note(deployment_id):
             self._stir.set()
+
+    @property
+    def unwritten(self) -> set[str]:
+        """Deployments that were asked for, and nobody told the store yet."""
+        return self._demand.untold
 
     async def wait_settled(self, deployment_id: str, generation: int, timeout: float) -> Deployment:
         """See `modelyard.control.settled`."""
@@ -56,16 +57,19 @@ class Distant:
                 await self.write()
             except Unavailable as error:
                 log.warning("a worker cannot be asked for: the store is away", error=str(error))
-                await self._clock.sleep(_DEMAND_SECONDS)
+                await self._clock.sleep(_AGAIN_SECONDS)
                 self._stir.set()
 
     async def write(self) -> None:
         """Write down what was asked for since the last time; kept where the store is away."""
-        asked = frozenset(self.unwritten)
-        async with self._store.begin() as tx:
-            for deployment_id in asked:
-                await tx.deployments.demand(deployment_id, self._clock.now())
-        self.unwritten -= asked
+        asked = self._demand.take()
+        try:
+            async with self._store.begin() as tx:
+                for deployment_id in asked:
+                    await tx.deployments.demand(deployment_id, self._clock.now())
+        except BaseException:
+            self._demand.back(asked)
+            raise
 
     async def _pause(self) -> None:
         await self._clock.sleep(_LOOK_SECONDS)

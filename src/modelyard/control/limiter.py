@@ -13,6 +13,7 @@ import structlog
 
 from modelyard.clock import Clock
 from modelyard.control import metrics
+from modelyard.control.following import follow
 from modelyard.control.routes import Routes
 from modelyard.domain.limits import (
     MONEY,
@@ -37,7 +38,6 @@ log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 0.1
 """How often a call that waits asks again."""
-_AGAIN_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 3600.0
 _CONCURRENT_RETRY_SECONDS = 1.0
 
@@ -101,17 +101,7 @@ class Limiter:
 
     async def follow(self) -> None:
         """Keep to the limits as they change, until cancelled."""
-        while True:
-            # Asked for before they are read: a change that comes meanwhile is not missed.
-            changed = asyncio.create_task(self._routes.changed())
-            try:
-                await self.refresh()
-                await changed
-            except Unavailable as error:
-                log.debug("limits stand still: the store cannot be read", error=str(error))
-                await self._clock.sleep(_AGAIN_SECONDS)
-            finally:
-                changed.cancel()
+        await follow(self._routes, self._clock, self.refresh)
 
     async def refresh(self) -> None:
         async with self._store.read() as tx:

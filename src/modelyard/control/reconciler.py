@@ -16,6 +16,7 @@ import structlog
 
 from modelyard.clock import Clock
 from modelyard.control import metrics
+from modelyard.control.demand import Demand
 from modelyard.control.probe import Prober
 from modelyard.control.settled import Pause, wait_settled
 from modelyard.control.step import Bench, LoadSource, Result, Stops, policy_of, step, worker_environment
@@ -34,7 +35,6 @@ ORPHAN_SECONDS = 30.0
 """How often workers are looked for whose deployment is gone."""
 
 _SETTLED_POLL_SECONDS = 0.5
-_DEMAND_SECONDS = 1.0
 _SHORTEST_LOOK_SECONDS = 0.02
 
 
@@ -80,8 +80,7 @@ class Reconciler:
         self._steps: dict[str, asyncio.Task[None]] = {}
         self._due: dict[str, datetime] = {}
         self._nudged: set[str] = set()
-        self._demanded: dict[str, float] = {}
-        self._unwritten_demand: set[str] = set()
+        self._demand = Demand(clock)
         self._unfinished: set[str] = set()
         self._stir = asyncio.Event()
         self._watched = asyncio.Event()
@@ -99,10 +98,7 @@ class Reconciler:
 
     def wake(self, deployment_id: str) -> None:
         """A call wants a worker of this deployment: written down at most once a second."""
-        now = self._clock.monotonic()
-        if now - self._demanded.get(deployment_id, -_DEMAND_SECONDS) >= _DEMAND_SECONDS:
-            self._demanded[deployment_id] = now
-            self._unwritten_demand.add(deployment_id)
+        if self._demand.note(deployment_id):
             self._stir.set()
 
     async def wait_settled(self, deployment_id: str, generation: int, timeout: float) -> Deployment:
@@ -217,12 +213,12 @@ class Reconciler:
     async def _claim(self, limit: int) -> list[Deployment]:
         now = self._clock.now()
         self._due = {deployment_id: due for deployment_id, due in self._due.items() if due > now}
-        if not (self._nudged or self._unwritten_demand or self._unfinished):
+        if not (self._nudged or self._demand.untold or self._unfinished):
             due_at = (await self._store.pulse()).soonest_due
             if due_at is None or due_at > now:
                 return []
         nudged, self._nudged = self._nudged, set()
-        demanded, self._unwritten_demand = self._unwritten_demand, set()
+        demanded = self._demand.take()
         unfinished, self._unfinished = self._unfinished, set()
         try:
             async with self._store.begin() as tx:
@@ -236,7 +232,7 @@ class Reconciler:
                 claimed = await tx.deployments.claim_due(self._bench.owner, now, self._settings.lease_seconds, limit)
         except Unavailable:
             self._nudged |= nudged
-            self._unwritten_demand |= demanded
+            self._demand.back(demanded)
             self._unfinished |= unfinished
             raise
         return claimed

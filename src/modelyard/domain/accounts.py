@@ -144,10 +144,6 @@ class Caller:
         """Whether the key may call what goes by these ids and names."""
         return self.models is None or not self.models.isdisjoint(names)
 
-    def readable_accounts(self) -> tuple[str, ...]:
-        """The accounts whose entities the caller sees, the platform's own included."""
-        return tuple(account for account in (*self.roles, PLATFORM_ACCOUNT_ID) if self.sees(account))
-
     def _holds(self, right: Right, account_id: str) -> bool:
         if account_id != PLATFORM_ACCOUNT_ID:
             role = self.roles.get(account_id)

@@ -81,10 +81,6 @@ class Accounts(ApiKeys):
         values = {name: getattr(identity, name) for name in names}
         await self._session.alter(identities, identity.id, values, taken="Somebody else has this e-mail address.")
 
-    async def remove_identity(self, identity_id: str) -> None:
-        """With its keys and memberships."""
-        await self._session.delete(identities, identity_id)
-
     async def identity_with_email(self, email: str) -> Identity | None:
         """``email`` as `modelyard.domain.emails.normal` makes it."""
         statement = select(identities.c.id).where(identities.c.email == email)

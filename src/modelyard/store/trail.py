@@ -49,10 +49,6 @@ class Trail:
         self._acting: Acting | None = current()
         self._changes: list[_Change] = []
 
-    @property
-    def is_kept(self) -> bool:
-        return self._acting is not None
-
     async def row(self, table: Table, id_: str) -> Values | None:
         """The row as it is now; None where it is not there, or nobody asks for it."""
         if self._acting is None:
