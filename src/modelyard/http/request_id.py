@@ -2,6 +2,7 @@
 
 import random
 import re
+import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -10,6 +11,15 @@ NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 """No browser takes an answer for something else than it says it is."""
 
 _ACCEPTABLE = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}\Z")
+
+_draw = random.Random().getrandbits  # noqa: S311  # seeded by the system; ids need to be unique, not secret
+
+
+def new_request_id(seconds: float | None = None) -> str:
+    """32 hexadecimal digits: 12 of the time (``seconds`` since 1970, None: now) in milliseconds, the others drawn.
+    Whoever keeps requests by their ids adds later ones at the end; and it takes a quarter of what uuid4 does."""
+    moment = time.time() if seconds is None else seconds
+    return f"{int(moment * 1000):012x}{_draw(80):020x}"
 
 
 class RequestId:
@@ -26,8 +36,7 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # unique is enough, unguessable is not needed: a fifth of what uuid4 costs
-        request_id = _given(scope) or b"%032x" % random.getrandbits(128)
+        request_id = _given(scope) or new_request_id().encode()
         scope.setdefault("state", {})["request_id"] = request_id.decode()
 
         async def send_with_id(message: Message) -> None:

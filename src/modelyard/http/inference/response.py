@@ -1,7 +1,6 @@
 """Sending answers, and noticing that nobody is there any more to read them."""
 
 import asyncio
-import uuid
 from types import TracebackType
 from typing import Any
 
@@ -11,7 +10,7 @@ from modelyard.errors import MalformedRequest, ModelyardError
 from modelyard.gateway.capturing import Capture
 from modelyard.gateway.metering import ClientGone
 from modelyard.http.errors import headers_of
-from modelyard.http.request_id import request_id_of
+from modelyard.http.request_id import new_request_id, request_id_of
 from modelyard.http.sse import HEADERS as SSE_HEADERS
 from modelyard.http.voices import voice_at
 
@@ -50,7 +49,7 @@ class Response:
         self.request_id = request_id_of(scope)
         self._own_id: RawHeaders = ()
         if not self.request_id:
-            self.request_id = uuid.uuid4().hex
+            self.request_id = new_request_id()
             self._own_id = ((b"x-request-id", self.request_id.encode()),)
 
     async def json(self, body: bytes, headers: RawHeaders = (), status: int = 200) -> None:
