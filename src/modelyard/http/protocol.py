@@ -1,4 +1,5 @@
-"""uvicorn's HTTP/1.1 on httptools, with bounds that it lacks: on the size and the time of what comes before a body."""
+"""uvicorn's HTTP/1.1 on httptools, with bounds that it lacks: on the size and the time of what comes before a body; and
+with an end that breaks off no call which is just being sent."""
 
 from asyncio import TimerHandle
 from typing import Any
@@ -6,6 +7,10 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modelyard.settings import SecuritySettings
+
+_LINGER_SECONDS = 1
+"""So long after an answer a connection is open for one more call when the server ends: a caller that calls again and
+again has its next call on the way, and closing would lose it. That one's answer says ``connection: close``."""
 
 _TOO_LARGE = b"The request's line and headers are too large."
 
@@ -31,6 +36,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._head_timer: TimerHandle | None = None
+        self._ending = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -61,6 +67,29 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._end_timer()
         super().on_headers_complete()
+        if self._ending:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """uvicorn calls this on each connection when it is told to end."""
+        self._ending = True
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._linger()
+        elif cycle.response_started:
+            # Its head has not told the caller that the connection ends, who may go on with another call.
+            self.timeout_keep_alive = _LINGER_SECONDS
+        else:
+            cycle.keep_alive = False
+
+    def _linger(self) -> None:
+        now, timer = self.loop.time(), self.timeout_keep_alive_task
+        idle = now - (timer.when() - self.timeout_keep_alive) if timer is not None else 0.0
+        self._unset_keepalive_if_required()
+        if idle >= _LINGER_SECONDS:
+            self.transport.close()
+        else:
+            self.timeout_keep_alive_task = self.loop.call_later(_LINGER_SECONDS - idle, self.timeout_keep_alive_handler)
 
     def _end_timer(self) -> None:
         if self._head_timer is not None:

@@ -1,9 +1,10 @@
-"""What comes before a body is bounded, in size and in time; what is usual passes."""
+"""What comes before a body is bounded, in size and in time; what is usual passes; the end of a server loses no call."""
 
 import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 import pytest
 import uvicorn
@@ -15,8 +16,24 @@ from modelyard.settings import SecuritySettings
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n"
 
 
+async def refuses(port: int) -> None:
+    """Wait until nobody listens there."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                (await asyncio.open_connection("127.0.0.1", port))[1].close()
+            except OSError:
+                return
+            await asyncio.sleep(0.01)
+
+
 async def count(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with the size of the body."""
+    """Answers with the size of the body; with a head before it has read the body, and in pieces, where one asks so."""
+    if (b"x-halting", b"yes") in scope["headers"]:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await receive()
+        await send({"type": "http.response.body", "body": b"end"})
+        return
     size, more = 0, True
     while more:
         message = await receive()
@@ -28,8 +45,17 @@ async def count(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+@dataclass(slots=True)
+class Running:
+    server: uvicorn.Server
+    port: int
+
+    def end(self) -> None:
+        self.server.should_exit = True
+
+
 @pytest.fixture
-async def port() -> AsyncIterator[int]:
+async def running() -> AsyncIterator[Running]:
     settings = SecuritySettings(header_bytes=4096, header_seconds=1.5)
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(count, http=bounded(settings), lifespan="off", log_level="critical")
@@ -37,9 +63,15 @@ async def port() -> AsyncIterator[int]:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:
         await asyncio.sleep(0.01)
-    yield listener.getsockname()[1]
-    server.should_exit = True
+    there = Running(server, listener.getsockname()[1])
+    yield there
+    there.end()
     await serving
+
+
+@pytest.fixture
+def port(running: Running) -> int:
+    return running.port
 
 
 class Client:
@@ -57,11 +89,21 @@ class Client:
 
     async def answer(self) -> tuple[bytes, bytes]:
         """Status and body of the next answer."""
+        return (await self.whole())[1:]
+
+    async def whole(self) -> tuple[bytes, bytes, bytes]:
+        """Head, status and body of the next answer."""
         head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 10)
         length = next(
             int(line.partition(b":")[2]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
         )
-        return head.split(b" ")[1], await asyncio.wait_for(self._reader.readexactly(length), 10)
+        return head, head.split(b" ")[1], await asyncio.wait_for(self._reader.readexactly(length), 10)
+
+    async def line(self) -> bytes:
+        return await asyncio.wait_for(self._reader.readline(), 10)
+
+    async def until(self, end: bytes) -> None:
+        await asyncio.wait_for(self._reader.readuntil(end), 10)
 
     async def is_closed(self) -> bool:
         with suppress(ConnectionError):
@@ -121,3 +163,38 @@ async def test_a_body_may_take_its_time(port: int) -> None:
     await asyncio.sleep(2)
     await client.send(b"ab")
     assert await client.answer() == (b"200", b"2")
+
+
+async def test_a_server_that_ends_takes_the_call_that_is_on_its_way(running: Running) -> None:
+    client = await Client.at(running.port)
+    await client.send(GET + b"\r\n")
+    assert b"connection: close" not in (await client.whole())[0]
+    running.end()
+    await refuses(running.port)
+    await client.send(GET + b"content-length: 2\r\n\r\nab")
+    head, status, body = await client.whole()
+    assert (status, body) == (b"200", b"2")
+    assert b"connection: close" in head
+    assert await client.is_closed()
+
+
+async def test_a_stream_that_goes_on_while_the_server_ends_may_be_followed_by_one_more_call(running: Running) -> None:
+    client = await Client.at(running.port)
+    await client.send(GET + b"x-halting: yes\r\ncontent-length: 1\r\n\r\n")
+    assert await client.line() == b"HTTP/1.1 200 OK\r\n"
+    running.end()
+    await refuses(running.port)
+    await client.send(b"x")
+    await client.until(b"0\r\n\r\n")
+    await client.send(GET + b"\r\n")
+    head, status, _ = await client.whole()
+    assert status == b"200"
+    assert b"connection: close" in head
+
+
+async def test_a_connection_that_nobody_uses_does_not_hold_a_server_that_ends(running: Running) -> None:
+    client = await Client.at(running.port)
+    await client.send(GET + b"\r\n")
+    await client.answer()
+    running.end()
+    assert await client.is_closed()
