@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import Row, delete, select
 
 from modelyard.domain.audit import Actor, AuditEntry
+from modelyard.store.columns import to_microseconds
 from modelyard.store.paging import Page, PageQuery, SortKeys, page_of_rows
 from modelyard.store.session import Session
-from modelyard.store.tables import audit_log
+from modelyard.store.tables import AUDIT_KEPT_FROM, audit_log, counters
 
 SORT_FIELDS: SortKeys = {"id": audit_log.c.id, "created_at": audit_log.c.at}
 
@@ -48,7 +49,12 @@ class AuditLog:
         return Page([_entry(row) for row in found], total, query.page.page, query.page.limit)
 
     async def forget_before(self, moment: datetime) -> int:
-        """How many entries were older and are gone."""
+        """How many entries were older and are gone. The database ends none unless it is told first until when, so that
+        nothing but this does."""
+        kept_from = {"name": AUDIT_KEPT_FROM, "value": to_microseconds(moment)}
+        told = self._session.inserting(counters).values(**kept_from)
+        told = told.on_conflict_do_update(index_elements=["name"], set_={"value": kept_from["value"]})
+        await self._session.execute(told)
         return int((await self._session.execute(delete(audit_log).where(audit_log.c.at < moment))).rowcount)
 
 

@@ -394,3 +394,6 @@ counters = Table(
 )
 
 ROUTES_VERSION = "routes"
+
+AUDIT_KEPT_FROM = "audit_kept_from"
+"""Microseconds since 1970: the database lets audit entries end that are older, and no others."""

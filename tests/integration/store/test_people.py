@@ -232,13 +232,17 @@ async def test_entries_are_in_the_order_of_writing_though_clocks_step_back(store
     assert [entry.at for entry in await logged(store)] == [now - timedelta(hours=1), now]
 
 
-async def test_the_database_itself_refuses_to_change_an_entry(store, make, clock):
+async def test_the_database_itself_refuses_to_change_or_end_an_entry(store, make, clock, kind):
+    await AuditLog(store, clock, 1).sweep()
     with acting(ACTOR, clock.now):
         async with store.begin() as tx:
             await tx.templates.add(make.template())
-    with pytest.raises(Exception, match="append-only"):
-        async with store._engine.begin() as connection:
-            await connection.execute(text("UPDATE audit_log SET actor_id = 'nobody'"))
+    statements = ["UPDATE audit_log SET actor_id = 'nobody'", "DELETE FROM audit_log"]
+    statements += ["TRUNCATE audit_log"] if kind == "postgresql" else []
+    for statement in statements:
+        with pytest.raises(Exception, match="append-only"):
+            async with store._engine.begin() as connection:
+                await connection.execute(text(statement))
     [entry] = await logged(store)
     assert entry.actor == ACTOR
 
