@@ -10,6 +10,7 @@ from modelyard.settings_of_people import Group
 
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Money = Annotated[Decimal, Field(ge=0)]
 
 
 class UsageSettings(Group):
@@ -31,10 +32,10 @@ class PriceSetting(Group):
     model: str
     """The model's name: the vendor's or ours."""
     since: date = date(1970, 1, 1)
-    input: Decimal | None = None
-    output: Decimal | None = None
-    cached_input: Decimal | None = None
-    reasoning: Decimal | None = None
+    input: Money | None = None
+    output: Money | None = None
+    cached_input: Money | None = None
+    reasoning: Money | None = None
     prompt_above: Annotated[int, Field(ge=0)] = 0
 
 
@@ -48,9 +49,9 @@ class LimitSettings(Group):
 
 class CostSettings(Group):
     prices: tuple[PriceSetting, ...] = ()
-    """Prices that take the place of the catalog's, as `[{"model": "gpt-5", "since": "2026-01-01", "input": "0.000001",
-    "output": "0.000008"}]`: US dollars per token."""
-    worker_hour: Annotated[Decimal, Field(ge=0)] | None = None
+    """Prices that take the place of the catalog's from their day on, as `[{"model": "gpt-5", "since": "2026-01-01",
+    "input": "0.000001", "output": "0.000008"}]`: US dollars per token."""
+    worker_hour: Money | None = None
     """US dollars for an hour of one worker. Not set: what workers cost is not known, and shown so."""
-    gpu_hour: Annotated[Decimal, Field(ge=0)] | None = None
+    gpu_hour: Money | None = None
     """US dollars for an hour of each GPU that a worker reserves, besides `worker_hour`."""

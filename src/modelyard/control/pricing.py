@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime
 
 from modelyard.clock import Clock
 from modelyard.domain.prices import cost_of, most
@@ -13,7 +13,8 @@ from modelyard.settings import CostSettings
 
 
 class Pricing:
-    """The catalog's prices, and over them those of the settings, which are by a model's name: the vendor's or ours."""
+    """The catalog's prices, and over them those of the settings, which are by a model's name: the vendor's or ours.
+    Where no price of the settings holds, as before its day, the catalog's does."""
 
     def __init__(self, models: Iterable[VendorModel], settings: CostSettings, clock: Clock) -> None:
         self._clock = clock
@@ -29,8 +30,8 @@ class Pricing:
         """The record with its cost, where a vendor answered and a price was in effect when the call began."""
         if record.vendor is None or record.cost_nano is not None:
             return record
-        prices = self._prices(record.vendor, record.vendor_model or record.model_name, record.model_name)
-        price = price_on(prices, record.started_at.astimezone(UTC).date(), record.prompt_tokens)
+        known = self._prices(record.vendor, record.vendor_model or record.model_name, record.model_name)
+        price = _first(known, record.started_at, record.prompt_tokens)
         cost = None if price is None else cost_of(record, price)
         return record if cost is None else replace(record, cost_nano=cost)
 
@@ -38,12 +39,17 @@ class Pricing:
         """Billionths of a dollar that a call of ``route`` may cost today; None where nobody knows."""
         if route.vendor is None:
             return 0
-        prices = self._prices(route.vendor.vendor.value, route.vendor.model, route.model_name)
-        price = price_on(prices, self._clock.now().astimezone(UTC).date(), prompt_tokens)
+        known = self._prices(route.vendor.vendor.value, route.vendor.model, route.model_name)
+        price = _first(known, self._clock.now(), prompt_tokens)
         return None if price is None else most(prompt_tokens, response_tokens, price)
 
-    def _prices(self, vendor: str, vendor_model: str, name: str) -> tuple[Price, ...]:
-        for each in (name, vendor_model):
-            if (own := self._own.get(each)) is not None:
-                return own
-        return self._by_vendor.get((vendor, vendor_model), ())
+    def _prices(self, vendor: str, vendor_model: str, name: str) -> tuple[tuple[Price, ...], ...]:
+        """What comes first where it holds stands first."""
+        own = (self._own.get(each, ()) for each in (name, vendor_model))
+        return (*own, self._by_vendor.get((vendor, vendor_model), ()))
+
+
+def _first(known: Iterable[tuple[Price, ...]], moment: datetime, prompt_tokens: int) -> Price | None:
+    day = moment.astimezone(UTC).date()
+    found = (price_on(prices, day, prompt_tokens) for prices in known)
+    return next((price for price in found if price is not None), None)

@@ -15,7 +15,12 @@ from modelyard.store.tables import accounts, audit_log, deployments, identities,
 
 Values = Mapping[str, Any]
 
-_NOUNS = {"memberships": "member", "identities": "user", "keys": "api_key", "vendor_credentials": "vendor_credential"}
+_NOUNS = {
+    "memberships": "member",
+    "identities": "user",
+    "keys": "api_key",
+    "call_log_settings": "call_log_settings",
+}
 _UNTOLD = frozenset({"version", "digest", "last_used_at"})
 """Columns that say nothing, or more than anybody may know."""
 _UNTOLD_OF = {

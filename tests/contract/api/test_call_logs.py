@@ -27,7 +27,7 @@ def calls(server: Running, account: str, name: str) -> list[UsageRecord]:
             outcome=Outcome.ERROR if number == 2 else Outcome.OK,
             error_code="queue_full" if number == 2 else None,
             vendor="OPENAI",
-            cost_nano=1,
+            cost_nano=None if number == 1 else 1,
         )
         for number in range(3)
     ]
@@ -61,6 +61,8 @@ def test_one_call(http: httpx.Client, calls: list[UsageRecord], name: str) -> No
     assert (call["outcome"], call["error_code"], call["vendor"]) == ("error", "queue_full", "OPENAI")
     assert (call["prompt_tokens"], call["response_tokens"], call["cost"]) == (1, 10, "0.000000001")
     assert call["created_at"] == "2025-05-01T00:00:02Z"
+    [unpriced] = listed(http, request_id=f"{name}-1")["items"]
+    assert [(each["cost"], each["unpriced"]) for each in (call, unpriced)] == [("0.000000001", False), (None, True)]
     again = http.get(f"/v4/call-logs/{call['id']}").json()
     assert {key: again[key] for key in call} == call
 
@@ -107,6 +109,8 @@ def test_what_is_kept_of_calls_is_set_and_told(http: httpx.Client, account: str)
     assert settings_of(http, account).json() == plain
     wanted = {"bodies": "errors", "retention_days": 7, "redact": [r"\\d{16}"], "max_body_bytes": 1024}
     assert settings_of(http, account, **wanted).json() == {**plain, **wanted}
+    told = http.get("/v4/audit-log", params={"entity_type": "call_log_settings", "entity_id": account, "limit": 1})
+    assert (told.json()["items"][0]["action"], told.json()["items"][0]["after"]["bodies"]) == ("changed", "errors")
     assert http.get(path).json() == {**plain, **wanted}
     assert settings_of(http, account).json() == plain
 

@@ -11,8 +11,12 @@ import httpx
 import pytest
 from api_server import Running
 
+from modelyard.control.reports import Line, Report
 from modelyard.domain.deployments import Phase, Worker
+from modelyard.domain.rollups import SUMS
 from modelyard.domain.usage import Outcome
+from modelyard.http.api.convert.reports import as_csv
+from modelyard.http.api.wire.reports import ReportQuery
 from modelyard.testing.usage import make_usage
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
@@ -54,7 +58,8 @@ def test_the_whole_and_its_parts(http: httpx.Client, used: str) -> None:
     assert (line["cost"], line["unpriced_calls"], line["estimated_calls"]) == ("2.000000001", 1, 1)
     by_key = report(http, model_name=used, group_by="key_id")["data"]
     assert [(each["key_id"], each["calls"]) for each in by_key] == [("a", 3), ("=b", 1)]
-    assert sum(Decimal(each["cost"]) for each in by_key) == Decimal(line["cost"])
+    assert [each["cost"] for each in by_key] == ["2.000000001", None], "what is not known is not zero"
+    assert Decimal(by_key[0]["cost"]) == Decimal(line["cost"])
     two = report(http, model_name=used, group_by=["key_id", "outcome"])["data"]
     assert sorted((each["key_id"], each["outcome"], each["calls"]) for each in two) == [
         ("=b", "ok", 1),
@@ -95,8 +100,27 @@ def test_csv_has_a_head_and_no_formulas(http: httpx.Client, used: str) -> None:
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert [(row["key_id"], row["calls"], row["cost"]) for row in rows] == [
         ("a", "3", "2.000000001"),
-        ("'=b", "1", "0"),
+        ("'=b", "1", ""),
     ]
+    assert answer.headers["x-usage-truncated"] == "false"
+    cut = http.get("/v4/usage", params={**SPAN, "model_name": used, "group_by": "key_id", "format": "csv", "limit": 1})
+    assert (len(cut.text.splitlines()), cut.headers["x-usage-truncated"]) == (2, "true")
+
+
+def test_csv_has_all_the_lines_that_there_can_be() -> None:
+    span = {"start_date": "2026-01-01", "end_date": "2026-02-01"}
+    assert ReportQuery(**span, format="csv").most == 10_000
+    assert ReportQuery(**span).most == 1000
+    assert ReportQuery(**span, format="csv", limit=3).most == 3
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠1"])
+def test_no_cell_is_a_formula(name: str) -> None:
+    line = Line(None, {"model_name": name}, dict.fromkeys([*SUMS, "errors"], 0), Decimal(0), (None, None, None))
+    report = Report(START, START, [line], line, [], truncated=False)
+    [row] = csv.DictReader(io.StringIO(as_csv(report), newline=""))
+    assert row["model_name"] == f"'{name}"
+    assert {row["calls"], row["cost"]} == {"0"}
 
 
 def test_more_lines_than_the_limit_are_said_to_be_there(http: httpx.Client, used: str) -> None:

@@ -63,6 +63,26 @@ def test_a_model_s_usage_is_found_by_its_name(
     assert nothing.data[0].prompt_tokens == 0
 
 
+def test_a_name_may_have_slashes(
+    server: Running, http: httpx.Client, template: dict[str, Any], account: str, name: str
+) -> None:
+    body = {
+        "account_id": account,
+        "name": f"lab/{name}",
+        "model_type": "EMBEDDING",
+        "model_template_id": template["id"],
+    }
+    model = http.post("/v4/models", json=body).json()
+    use(server, {"id": "gone", "model_instance_id": model["id"]}, model["name"], account, (1, 5))
+    span = {"chunks": 1, "start_date": "2026-03-01", "end_date": "2026-03-02"}
+    for spelt in (model["name"], model["name"].replace("/", "%2F")):
+        answer = http.get(f"/v4/models/{spelt}/usage-statistics", params=span)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["data"][0]["prompt_tokens"] == 5
+    unknown = http.get(f"/v4/models/lab/{name}/nobody/usage-statistics", params=span)
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "model_not_found")
+
+
 def test_of_a_built_in_deployment_everybody_sees_their_own_calls(
     server: Running, client: SGPClient, http: httpx.Client, account: str
 ) -> None:

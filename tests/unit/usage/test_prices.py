@@ -5,11 +5,14 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from pydantic import ValidationError
 
 from modelyard import catalog
 from modelyard.control.pricing import Pricing
+from modelyard.domain.models import ModelVendor
 from modelyard.domain.prices import cost_of, dollars
-from modelyard.domain.vendor_models import Price
+from modelyard.domain.templates import ModelType
+from modelyard.domain.vendor_models import Price, VendorModel
 from modelyard.settings import CostSettings, PriceSetting
 from modelyard.testing.clock import FakeClock
 from modelyard.testing.usage import make_usage
@@ -77,6 +80,37 @@ def test_the_catalogs_prices_are_found_by_the_vendors_name_of_the_model() -> Non
     assert (Pricing(models, CostSettings(), FakeClock()).priced(record).cost_nano or 0) > 0
     other = replace(record, vendor="OTHER")
     assert Pricing(models, CostSettings(), FakeClock()).priced(other).is_unpriced
+
+
+def test_a_price_of_the_settings_leaves_the_catalog_s_until_its_day_and_below_its_size() -> None:
+    known = VendorModel(
+        ModelVendor.OPENAI,
+        name="x",
+        model="gpt-x",
+        model_type=ModelType.CHAT_COMPLETION,
+        display_name="x",
+        developer="x",
+        prices=(Price(LONG_AGO, Decimal(3), Decimal(0)),),
+    )
+    later = PriceSetting(model="gpt-x", since=date(2026, 6, 2), input=Decimal(2), output=Decimal(0))
+    long_ones = PriceSetting(model="mine", input=Decimal(5), output=Decimal(0), prompt_above=999)
+    pricing = Pricing((known,), CostSettings(prices=(later,)), FakeClock(RECORD.started_at))
+    assert pricing.priced(RECORD).cost_nano == 3000 * 10**9
+    assert pricing.priced(replace(RECORD, started_at=datetime(2026, 6, 2, tzinfo=UTC))).cost_nano == 2000 * 10**9
+    tiers = Pricing((known,), CostSettings(prices=(long_ones,)), FakeClock())
+    assert tiers.priced(RECORD).cost_nano == 5000 * 10**9
+    assert tiers.priced(replace(RECORD, prompt_tokens=999)).cost_nano == 2997 * 10**9
+
+
+@pytest.mark.parametrize("price", ["-0.000001", "NaN", "Infinity"])
+def test_no_price_is_less_than_nothing_or_no_number(price: str) -> None:
+    with pytest.raises(ValidationError):
+        PriceSetting(model="gpt-x", input=price)  # type: ignore[arg-type]
+
+
+def test_prices_of_a_file_are_as_exact_as_they_are_written() -> None:
+    """TOML gives floats; what was written is what counts."""
+    assert PriceSetting(model="gpt-x", input=0.0000001).input == Decimal("0.0000001")  # type: ignore[arg-type]
 
 
 def test_a_billionth_is_a_decimal() -> None:

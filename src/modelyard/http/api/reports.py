@@ -13,6 +13,8 @@ from modelyard.http.api.wire.reports import Dimension, ReportQuery, UsageReport
 router = APIRouter(prefix="/v4", tags=["Usage"])
 
 _CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+TRUNCATED = "x-usage-truncated"
+"""``true`` on CSV that has fewer lines than there are, which a table cannot say of itself."""
 
 
 @router.get("/usage", responses={**problems(), **_CSV}, response_model=UsageReport)
@@ -26,8 +28,9 @@ async def usage(parts: GivenParts, scope: GivenScope, query: Annotated[ReportQue
         group_by=list(dict.fromkeys(query.group_by)),
         interval=query.interval,
         where=where,
-        limit=query.limit,
+        limit=query.most,
     )
     if query.format == "csv":
-        return Response(convert.as_csv(report), media_type="text/csv")
+        headers = {TRUNCATED: "true" if report.truncated else "false"}
+        return Response(convert.as_csv(report), media_type="text/csv", headers=headers)
     return convert.answer(report)

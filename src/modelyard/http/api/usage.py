@@ -20,7 +20,7 @@ async def of_deployment(
     return convert.answer(await parts.statistics.of_deployment(scope, deployment_id, start, end, query.chunks))
 
 
-@router.get("/models/{model_name}/usage-statistics", responses=problems(404))
+@router.get("/models/{model_name:path}/usage-statistics", responses=problems(404))
 async def of_model(
     parts: GivenParts, scope: GivenScope, model_name: str, query: Annotated[UsageQuery, Query()]
 ) -> UsageAnswer:

@@ -55,4 +55,5 @@ def answer(record: UsageRecord) -> CallAnswer:
         first_byte_seconds=record.first_byte_seconds,
         total_seconds=record.total_seconds,
         cost=None if record.cost_nano is None else format(dollars(record.cost_nano), "f"),
+        unpriced=record.is_unpriced,
     )

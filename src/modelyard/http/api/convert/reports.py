@@ -6,7 +6,7 @@ import io
 from modelyard.control.reports import Line, Report, WorkerCost
 from modelyard.http.api.wire.reports import UsageLine, UsageReport, WorkerLine
 
-_DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+_DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """With which spreadsheets begin a formula."""
 
 
@@ -48,7 +48,7 @@ def _line(line: Line) -> UsageLine:
         cached_tokens=sums["cached_tokens"],
         reasoning_tokens=sums["reasoning_tokens"],
         estimated_calls=sums["estimated"],
-        cost=format(line.cost, "f"),
+        cost=None if sums["unpriced"] and not line.cost else format(line.cost, "f"),
         unpriced_calls=sums["unpriced"],
         seconds_p50=p50,
         seconds_p95=p95,

@@ -114,6 +114,8 @@ class CallAnswer(Answer):
     total_seconds: float
     cost: str | None
     """US dollars; null where no vendor answered, or nobody knows the price."""
+    unpriced: bool
+    """Whether it cost something, and nobody knows what."""
 
 
 class CallDetail(CallAnswer):

@@ -44,8 +44,13 @@ class ReportQuery(BaseModel):
     verb: str | None = None
     outcome: str | None = None
     format: Literal["json", "csv"] = "json"
-    limit: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 1000
-    """The most lines; the most called come first."""
+    limit: Annotated[int, Field(ge=1, le=MAX_ROWS)] | None = None
+    """The most lines: the earliest, and at one time the most called. 1000 where it is not given; as CSV 10,000."""
+
+    @property
+    def most(self) -> int:
+        """The limit that was given, or the one that holds where none was."""
+        return self.limit or (MAX_ROWS if self.format == "csv" else 1000)
 
 
 class UsageLine(Answer):
@@ -70,8 +75,8 @@ class UsageLine(Answer):
     """Of the response's."""
     estimated_calls: int
     """Whose tokens the upstream did not tell, so that they were estimated."""
-    cost: str
-    """US dollars as a decimal, of the calls whose price is known."""
+    cost: str | None
+    """US dollars as a decimal, of the calls whose price is known; null where only unpriced calls cost anything."""
     unpriced_calls: int
     """Calls that cost something unknown; they are in no sum of money."""
     seconds_p50: float | None
