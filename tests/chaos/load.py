@@ -85,7 +85,7 @@ class Load:
     async def answered(self, more: int) -> None:
         """Wait until so many more calls were answered."""
         until = self.counts.answered + more
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while self.counts.answered < until:
                 await asyncio.sleep(0.02)
 

@@ -22,7 +22,7 @@ KILLS = int(os.environ.get("MODELYARD_CHAOS_KILLS", "6"))
 VICTIMS = ("gateway", "gateway", "gateway", "controller", "worker")
 """Drawn from by chance: those that write usage more often than others."""
 
-pytestmark = pytest.mark.timeout(180 + 15 * KILLS)
+pytestmark = pytest.mark.timeout(480 + 15 * KILLS)
 
 
 async def kill_at_random(there: Yard, counts: Counts) -> None:

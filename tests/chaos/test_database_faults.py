@@ -14,7 +14,7 @@ from yard import TEMPLATE, Tell, Yard, adds_up, eventually, yard
 
 from load import Counts
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(480)
 
 Paths = pytest.TempPathFactory
 SECONDS = 10.0

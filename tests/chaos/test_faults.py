@@ -9,7 +9,7 @@ from yard import CALLERS, Tell, Yard, adds_up, eventually, yard
 
 from load import Counts
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(480)
 
 Paths = pytest.TempPathFactory
 

@@ -17,7 +17,7 @@ from yard import Tell, Yard, adds_up, eventually, yard
 
 from load import Counts
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(480)
 
 Paths = pytest.TempPathFactory
 MIB = 1024 * 1024

@@ -19,7 +19,7 @@ from yard import BAD, TEMPLATE, Tell, Yard, adds_up, eventually, made, yard
 
 from load import Counts
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(480)
 
 Paths = pytest.TempPathFactory
 SETTINGS = {"MODELYARD_RECONCILER__BACKOFF_SECONDS": "1", "MODELYARD_RECONCILER__BACKOFF_MAX_SECONDS": "2"}

@@ -12,7 +12,7 @@ from load import TOKENS_IN, TOKENS_OUT, Counts, Load
 
 NONE = (0, 0)
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(480)
 
 
 class Swapping:

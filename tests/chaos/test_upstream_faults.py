@@ -11,7 +11,7 @@ from yard import BAD, CALLERS, Tell, Yard, adds_up, eventually, yard
 
 from load import Counts
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(480)
 
 SETTINGS = {"MODELYARD_GATEWAY__FIRST_BYTE_SECONDS": "2", "MODELYARD_RECONCILER__PROBE_FAILURES": "2"}
 FAULTS = {

@@ -145,7 +145,7 @@ def posted(api: httpx.Client, path: str, body: dict[str, Any]) -> str:
     return str(answer.json()["id"])
 
 
-async def eventually(what: Callable[[], bool], seconds: float = 60) -> None:
+async def eventually(what: Callable[[], bool], seconds: float = 120) -> None:
     async with asyncio.timeout(seconds):
         while not await asyncio.to_thread(what):
             await asyncio.sleep(0.25)  # each look goes through all processes of the machine

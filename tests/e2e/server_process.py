@@ -14,7 +14,7 @@ import psutil
 
 KEY = "my_e2e_0123456789abcdefghijklmnopqrstuvwxyz"
 MODELYARD = str(Path(sys.executable).with_name("modelyard"))
-START_SECONDS = 90
+START_SECONDS = 180
 UNSET = "(unset)"
 
 

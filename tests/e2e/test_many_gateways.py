@@ -11,7 +11,7 @@ import pytest
 from server_process import Server, Start
 from test_server_life import chat, client, deployed, eventually
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(480)
 
 
 @pytest.fixture

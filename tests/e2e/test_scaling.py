@@ -8,7 +8,7 @@ from scale_gp import SGPClient
 from server_process import Server, Start
 from test_server_life import FAKE, chat, client, deployed, eventually
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(480)
 
 
 def detail(api: httpx.Client, model: str, deployment: str) -> dict[str, object]:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from server_process import KEY, MODELYARD, UNSET, Server, Start, environment
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(480)
 
 FAKE = {
     "name": "echo",
@@ -51,7 +51,7 @@ def chat(api: httpx.Client, deployment: str) -> httpx.Response:
     return api.post(f"/v4/models/{deployment}/chat-completions", json=body)
 
 
-def eventually(what: Callable[[], bool], seconds: float = 60) -> bool:
+def eventually(what: Callable[[], bool], seconds: float = 120) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if what():
