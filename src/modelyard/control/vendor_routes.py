@@ -48,4 +48,5 @@ def vendor_route(deployment: Deployment, model: Model, addresses: Mapping[ModelV
         reason=detail.reason,
         endpoints=(Endpoint(f"vendor:{deployment.id}", target.base_url),),
         vendor=target,
+        created_at=deployment.created_at,
     )

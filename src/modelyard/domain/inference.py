@@ -6,7 +6,7 @@ they decode strictly: unknown fields are refused. All are msgspec structs; a tex
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -14,6 +14,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+"""How much a model is to think before it answers, in OpenAI's words, the least first."""
+EFFORTS: tuple[str, ...] = get_args(Effort)
 StopSequences = Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(max_length=4)]
 
 
@@ -46,7 +49,7 @@ class Sampling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     presence_penalty: Penalty | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
-    reasoning_effort: Literal["low", "medium", "high"] | None = None
+    reasoning_effort: Effort | None = None
     chat_template: str | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     model_request_parameters: Bindings | None = None
@@ -235,6 +238,9 @@ class CompletionResult(Struct, frozen=True):
     prompt_tokens: int | None = None
     response_tokens: int | None = None
     logprobs: list[TokenLogprob] | None = None
+    cached_tokens: int | UnsetType = UNSET
+    """As in a `ChatResult`."""
+    reasoning_tokens: int | UnsetType = UNSET
 
 
 class EmbeddingResult(Struct, frozen=True):

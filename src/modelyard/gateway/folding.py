@@ -38,7 +38,13 @@ def fold_completion(decoder: StreamDecoder, body: bytes, prompt: str) -> Complet
     chunks = _chunks(decoder, body)
     last = chunks[-1]
     return CompletionResult(
-        [(prompt, [_text(chunks)])], last.finish_reason, last.prompt_tokens, last.response_tokens, _logprobs(chunks)
+        [(prompt, [_text(chunks)])],
+        last.finish_reason,
+        last.prompt_tokens,
+        last.response_tokens,
+        _logprobs(chunks),
+        _known(last.cached_tokens),
+        _known(last.reasoning_tokens),
     )
 
 
@@ -52,24 +58,26 @@ def fold_calls(pieces: Iterable[ToolCallPiece]) -> list[ToolCall]:
 
 def as_chunks(result: ChatResult | CompletionResult) -> list[Chunk]:
     """The stream of an answer that came whole: all of it in one chunk, then the last one."""
-    reason, prompt, response = result.finish_reason or "stop", result.prompt_tokens, result.response_tokens
+    last = _last(result)
     if isinstance(result, CompletionResult):
-        text = "".join(result.completions[0][1])
-        return [Chunk(text, result.logprobs), Chunk("", None, reason, prompt, response)]
+        return [Chunk("".join(result.completions[0][1]), result.logprobs), last]
     message = result.message
     pieces = [
         ToolCallPiece(index, call.id, call.function.name, call.function.arguments)
         for index, call in enumerate(message.tool_calls or ())
     ]
     told = Chunk(message.content, result.logprobs, reasoning=result.reasoning or "", tool_calls=pieces or None)
-    last = Chunk(
-        finish_reason=reason,
-        prompt_tokens=prompt,
-        response_tokens=response,
+    return [told, last]
+
+
+def _last(result: ChatResult | CompletionResult) -> Chunk:
+    return Chunk(
+        finish_reason=result.finish_reason or "stop",
+        prompt_tokens=result.prompt_tokens,
+        response_tokens=result.response_tokens,
         cached_tokens=None if result.cached_tokens is UNSET else result.cached_tokens,
         reasoning_tokens=None if result.reasoning_tokens is UNSET else result.reasoning_tokens,
     )
-    return [told, last]
 
 
 def _call(parts: list[ToolCallPiece]) -> ToolCall:

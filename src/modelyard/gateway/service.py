@@ -36,14 +36,14 @@ from modelyard.errors import InvalidRequest, UpstreamError
 from modelyard.gateway.adapters.cohere import CohereAdapter
 from modelyard.gateway.adapters.openai import OpenAIAdapter
 from modelyard.gateway.adapters.sgp import SgpAdapter
-from modelyard.gateway.adapters.wire import StreamDecoder, WireRequest
+from modelyard.gateway.adapters.wire import StreamDecoder, WireRequest, unsupported, wants_logprobs
 from modelyard.gateway.admission import Admission
 from modelyard.gateway.balancer import Balancer, Lease, gone
 from modelyard.gateway.batches import batches, joined
 from modelyard.gateway.capturing import Capture
 from modelyard.gateway.chat_templates import TemplateProcess
 from modelyard.gateway.conversation import Adapters, TextCall, begin
-from modelyard.gateway.counting import count_chunks, count_completion, total
+from modelyard.gateway.counting import count_chunks, count_completion, in_one
 from modelyard.gateway.falling_back import FallingBack, falls_back
 from modelyard.gateway.finding import Finding
 from modelyard.gateway.folding import as_chunks, fold_chat, fold_completion
@@ -291,14 +291,10 @@ class Gateway(Finding):
         return adapter.decode_completion(request, body)
 
     async def _complete_each(self, call: Call, request: CompletionRequest, adapter: Adapters) -> CompletionResult:
+        if wants_logprobs(request):
+            raise unsupported("logprobs", "are told of one prompt a call; send one, or leave it out")
         parts = [msgspec.structs.replace(request, prompts=[prompt]) for prompt in request.prompts]
-        results = await together(lambda part: self._complete_one(call, part, adapter), parts)
-        whole = CompletionResult(
-            [pair for result in results for pair in result.completions],
-            results[-1].finish_reason,
-            total(result.prompt_tokens for result in results),
-            total(result.response_tokens for result in results),
-        )
+        whole = in_one(await together(lambda part: self._complete_one(call, part, adapter), parts))
         count_completion(call, whole)
         return whole
 

@@ -7,6 +7,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
 
+from msgspec import UNSET
+
 from modelyard.domain.history import estimate_answer, estimate_text
 from modelyard.domain.inference import ChatRequest, ChatResult, Chunk, CompletionRequest, CompletionResult, TextRequest
 from modelyard.errors import UpstreamError
@@ -107,9 +109,9 @@ def spent(call: Call, counts: Sequence[Counts], copies: int) -> Counts:
 
 def counts_of(told: TextResult | Chunk) -> Counts:
     """What a whole answer, or the last chunk of one, says about tokens."""
-    if isinstance(told, CompletionResult):
-        return Counts(told.prompt_tokens, told.response_tokens)
-    return Counts(told.prompt_tokens, told.response_tokens, told.cached_tokens or None, told.reasoning_tokens or None)
+    cached = None if told.cached_tokens is UNSET else told.cached_tokens
+    reasoning = None if told.reasoning_tokens is UNSET else told.reasoning_tokens
+    return Counts(told.prompt_tokens, told.response_tokens, cached, reasoning)
 
 
 def _meter(call: Call, requests: Sequence[TextRequest], all_of_it: Counts) -> None:

@@ -92,7 +92,13 @@ def test_the_version_without_sampling_is_spoken_to_models_without_it() -> None:
     assert set(json.loads(wire.body)) == {"model", "max_tokens", "system", "messages"}, "1 is what they do anyway"
 
 
-@pytest.mark.parametrize("field", ["temperature", "top_p", "top_k"])
+def test_a_temperature_is_left_out_and_told_where_a_model_takes_none() -> None:
+    assert "temperature" not in sent(OPUS_5, temperature=0.2)
+    assert "temperature: this model takes none, so it was left out" in notes(OPUS_5, temperature=0.2)
+    assert not any(note.startswith("temperature") for note in notes(OPUS_5, temperature=1.0))
+
+
+@pytest.mark.parametrize("field", ["top_p", "top_k"])
 def test_models_without_sampling_refuse_it_by_name(field: str) -> None:
     with pytest.raises(InvalidRequest, match=f"{field}: this model takes no sampling"):
         sent(OPUS_5, **{field: 0.5})
@@ -174,7 +180,7 @@ def test_images_inline_and_by_url() -> None:
         Part(text="What is this?"),
         Part(image_data=ImageData("AAAA", "image/png")),
         Part(image_url=ImageUrl("data:image/webp;base64,BBBB")),
-        Part(image_url=ImageUrl("https://example.com/a.jpg")),
+        Part(image_url=ImageUrl("https://example.com/a.jpg", "low")),
     ]
     assert sent(messages=[Message("user", parts)])["messages"][0]["content"] == [
         {"type": "text", "text": "What is this?"},
@@ -182,6 +188,7 @@ def test_images_inline_and_by_url() -> None:
         {"type": "image", "source": {"type": "base64", "media_type": "image/webp", "data": "BBBB"}},
         {"type": "image", "source": {"type": "url", "url": "https://example.com/a.jpg"}},
     ]
+    assert "messages.0.content.3: this vendor takes no detail" in notes(messages=[Message("user", parts)])
 
 
 def test_tools_their_calls_and_their_results() -> None:
@@ -282,7 +289,26 @@ def test_effort_where_models_decide_how_much_to_think() -> None:
     assert body["output_config"] == {"effort": "low"}
 
 
-@pytest.mark.parametrize(("effort", "budget"), [("low", 1024), ("medium", 4096), ("high", 16384)])
+@pytest.mark.parametrize(
+    ("model", "effort", "told"), [(OPUS_5, "minimal", "low"), (OPUS_4_6, "xhigh", "high"), (OPUS_5_5, "none", "low")]
+)
+def test_an_effort_that_a_model_lacks_becomes_the_nearest(model: str, effort: Any, told: str) -> None:
+    assert sent(model, reasoning_effort=effort)["output_config"] == {"effort": told}
+    assert f"reasoning_effort: this model has no '{effort}', '{told}' was sent" in notes(model, reasoning_effort=effort)
+    assert sent(OPUS_5, reasoning_effort="xhigh")["output_config"] == {"effort": "xhigh"}
+
+
+@pytest.mark.parametrize("model", [SONNET_4_5, OPUS_4_6, OPUS_5])
+def test_models_that_need_not_think_are_told_not_to(model: str) -> None:
+    body = sent(model, reasoning_effort="none", tools=[TIME], tool_choice="required")
+    assert body["thinking"] == {"type": "disabled"}
+    assert "output_config" not in body
+    assert sent(SONNET_4_5, reasoning_effort="none", temperature=0.5)["temperature"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("effort", "budget"), [("minimal", 1024), ("low", 1024), ("medium", 4096), ("high", 16384), ("xhigh", 32768)]
+)
 def test_effort_as_a_budget_for_older_models(effort: Any, budget: int) -> None:
     body = sent(most=64000, reasoning_effort=effort)
     assert body["thinking"] == {"type": "enabled", "budget_tokens": budget}
@@ -478,3 +504,4 @@ def test_the_longest_beginning_of_a_name_decides() -> None:
     assert not profile_of("claude-of-next-year").sampling
     assert not profile_of("claude-fable-5-1").forced_tools
     assert profile_of("claude-fable-5").forced_tools
+    assert profile_of("claude-fable-5").always_thinks

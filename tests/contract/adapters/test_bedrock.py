@@ -122,11 +122,32 @@ def test_the_path_names_the_model(model: str, path: str) -> None:
         ("openai.gpt-oss-120b-1:0", {"reasoning_effort": "high"}, {"reasoning_effort": "high"}),
         (CLAUDE, {"reasoning_effort": "medium"}, {"thinking": {"type": "enabled", "budget_tokens": 4096}}),
         (NEWEST, {"reasoning_effort": "medium"}, {"thinking": {"type": "adaptive"}}),
+        ("anthropic.claude-opus-5-v1:0", {"reasoning_effort": "none"}, {"thinking": {"type": "disabled"}}),
+        (NOVA, {"reasoning_effort": "none"}, None),
+        (CLAUDE, {"reasoning_effort": "none"}, None),
         (LLAMA, {"model_request_parameters": Bindings({"x": 1})}, {"x": 1}),
     ],
 )
 def test_each_family_has_its_own_places(model: str, given: dict[str, Any], further: dict[str, Any]) -> None:
-    assert sent(converse(model, **given))["additionalModelRequestFields"] == further
+    assert sent(converse(model, **given)).get("additionalModelRequestFields") == further
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "told"), [(NEWEST, "none", "low"), (NEWEST, "minimal", "low"), (NOVA, "xhigh", "high")]
+)
+def test_an_effort_that_a_model_lacks_becomes_the_nearest(model: str, effort: Any, told: str) -> None:
+    wire = converse(model, reasoning_effort=effort)
+    body = sent(wire)
+    nova = body["additionalModelRequestFields"].get("reasoningConfig", {}).get("maxReasoningEffort")
+    assert told in (nova, body.get("outputConfig", {}).get("effort"))
+    assert wire.adjusted == (f"reasoning_effort: this model has no '{effort}', '{told}' was sent",)
+
+
+def test_the_newest_of_claude_are_told_no_temperature() -> None:
+    wire = converse(NEWEST, temperature=0.2, max_tokens=7)
+    assert sent(wire)["inferenceConfig"] == {"maxTokens": 7}
+    assert wire.adjusted == ("temperature: this model takes none, so it was left out",)
+    assert sent(converse("anthropic.claude-sonnet-4-6", temperature=0.2))["inferenceConfig"] == {"temperature": 0.2}
 
 
 def test_the_newest_models_take_an_effort() -> None:
@@ -188,6 +209,8 @@ def test_what_is_sent_otherwise_than_asked_is_reported(
         ({"presence_penalty": -0.5}, "presence_penalty"),
         ({"seed": 1}, "seed"),
         ({"model": LLAMA, "top_k": 5.0}, "top_k"),
+        ({"model": NEWEST, "top_k": 5.0}, "top_k"),
+        ({"model": NEWEST, "top_p": 0.5}, "top_p"),
         ({"top_k": 2.5}, "top_k"),
         ({"model": LLAMA, "reasoning_effort": "low"}, "reasoning_effort"),
         ({"reasoning_effort": "low", "max_tokens": 1000}, "reasoning_effort"),
@@ -302,7 +325,7 @@ def test_images_go_inline() -> None:
         {"image": {"format": "png", "source": {"bytes": "AAAA"}}},
         {"image": {"format": "jpeg", "source": {"bytes": "BBBB"}}},
     ]
-    assert wire.adjusted == ("messages.0.content.2: models on Bedrock take no detail",)
+    assert wire.adjusted == ("messages.0.content.2: this vendor takes no detail",)
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,7 @@ def test_a_worker_is_asked_for_the_model_by_its_name_here() -> None:
         ({"frequency_penalty": -1.5}, "frequency_penalty", 0),
         ({"presence_penalty": 2.0}, "presence_penalty", 1),
         ({"max_tokens": 9000}, "max_tokens", 8000),
+        ({"reasoning_effort": "xhigh"}, "thinking", {"type": "enabled", "token_budget": 32768}),
         ({"reasoning_effort": "low"}, "thinking", {"type": "enabled", "token_budget": 1024}),
         ({"reasoning_effort": "high"}, "thinking", {"type": "enabled", "token_budget": 16384}),
     ],

@@ -175,6 +175,26 @@ def test_effort_as_a_level_or_as_a_budget(effort: Any, budget: int) -> None:
         sent(FLASH_2_0, reasoning_effort=effort)
 
 
+@pytest.mark.parametrize(
+    ("model", "effort", "config", "told"),
+    [
+        (FLASH_3, "xhigh", {"includeThoughts": True, "thinkingLevel": "HIGH"}, "high"),
+        (FLASH_3, "none", {"includeThoughts": True, "thinkingLevel": "MINIMAL"}, "minimal"),
+        (FLASH_3, "minimal", {"includeThoughts": True, "thinkingLevel": "MINIMAL"}, None),
+        (FLASH_2_5, "none", {"thinkingBudget": 0}, None),
+        (FLASH_2_5, "xhigh", {"includeThoughts": True, "thinkingBudget": 24576}, "high"),
+    ],
+)
+def test_an_effort_that_a_model_lacks_becomes_the_nearest(
+    model: str, effort: Any, config: dict[str, Any], told: str | None
+) -> None:
+    wire = GEMINI.encode_chat(ChatRequest(messages=ASK, reasoning_effort=effort), route(model))
+    assert json.loads(wire.body)["generationConfig"]["thinkingConfig"] == config
+    note = f"reasoning_effort: this model has no '{effort}', '{told}' was sent"
+    assert wire.adjusted == (() if told is None else (note,))
+    assert "generationConfig" not in sent(FLASH_2_0, reasoning_effort="none")
+
+
 def test_system_messages_go_first_and_roles_alternate() -> None:
     talk = [
         Message("system", "One."),
@@ -206,7 +226,7 @@ def test_images_inline_and_by_address() -> None:
         Part(image_data=ImageData("AAAA", "image/png")),
         Part(image_url=ImageUrl("data:image/webp;base64,BBBB")),
         Part(image_url=ImageUrl("https://example.com/a.jpg?x=1")),
-        Part(image_url=ImageUrl("https://example.com/a")),
+        Part(image_url=ImageUrl("https://example.com/a", "high")),
     ]
     assert sent(messages=[Message("user", parts)])["contents"][0]["parts"] == [
         {"text": "What is this?"},
@@ -215,6 +235,8 @@ def test_images_inline_and_by_address() -> None:
         {"fileData": {"fileUri": "https://example.com/a.jpg?x=1", "mimeType": "image/jpeg"}},
         {"fileData": {"fileUri": "https://example.com/a"}},
     ]
+    told = GEMINI.encode_chat(ChatRequest(messages=[Message("user", parts)]), route(FLASH_3)).adjusted
+    assert told == ("messages.0.content.4: this vendor takes no detail",)
 
 
 def conversation(first: str = f"8f2b~{SIGNATURE}", second: str = "9a") -> list[Message]:

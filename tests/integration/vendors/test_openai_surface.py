@@ -1,5 +1,6 @@
 """Vendors' models through /v1, by the official openai client: one application for all of them."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +15,7 @@ ASK: Any = [{"role": "user", "content": "Hi"}]
 
 @pytest.fixture
 async def house(start: Start, vendor: FakeVendor) -> House:
-    return await start({"other": {"base_url": vendor.url, "models": "llama, bge=EMBEDDING"}})
+    return await start({"other": {"base_url": vendor.url, "models": "llama, bge=EMBEDDING, plain=COMPLETION"}})
 
 
 @pytest.fixture
@@ -24,8 +25,9 @@ async def client(house: House) -> AsyncIterator[AsyncOpenAI]:
 
 
 async def test_a_vendors_model_is_listed_and_called_by_its_name(client: AsyncOpenAI, vendor: FakeVendor) -> None:
-    models = {model.id: model.owned_by for model in (await client.models.list()).data}
-    assert models == {"llama": "other", "bge": "other"}
+    listed = (await client.models.list()).data
+    assert {model.id: model.owned_by for model in listed} == {"llama": "other", "bge": "other", "plain": "other"}
+    assert all(abs(model.created - time.time()) < 3600 for model in listed)
     answer = await client.chat.completions.create(model="llama", messages=ASK, seed=3, extra_body={"min_p": 0.1})
     assert answer.choices[0].message.content == "Hello there"
     assert answer.usage is not None
@@ -38,6 +40,22 @@ async def test_a_vendors_prompt_counts_as_often_as_it_was_sent(client: AsyncOpen
     assert len(answer.choices) == 2
     assert answer.usage is not None
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (22, 4)
+
+
+async def test_completions_tell_what_was_cached_too(client: AsyncOpenAI, house: House, vendor: FakeVendor) -> None:
+    answer = await client.completions.create(model="plain", prompt=["a", "b"])
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens_details is not None
+    assert answer.usage.completion_tokens_details is not None
+    assert answer.usage.prompt_tokens_details.cached_tokens == 8
+    assert answer.usage.completion_tokens_details.reasoning_tokens == 2
+    model = next(each for each in (await house.http.get("/v4/models")).json()["items"] if each["name"] == "plain")
+    [deployment] = (await house.http.get(f"/v4/models/{model['id']}/deployments")).json()["items"]
+    path = f"/v4/models/{model['id']}/deployments/{deployment['id']}/execute"
+    native = (await house.http.post(path, json={"prompts": ["a", "b"]})).json()
+    assert (native["cached_tokens"], native["reasoning_tokens"]) == (8, 2)
+    refused = await house.http.post(path, json={"prompts": ["a", "b"], "logprobs": True})
+    assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, ["body", "logprobs"])
 
 
 async def test_a_stream_and_vectors(client: AsyncOpenAI) -> None:

@@ -170,12 +170,32 @@ async def test_what_openai_lacks_is_refused_by_name(start: Start, vendor: FakeVe
         answer = await house.chat("gpt-4o", **{field: value})
         assert answer.status_code == 422
         assert answer.json()["detail"][0]["loc"] == ["body", field]
-    thinking = await house.chat("gpt-5", temperature=0.3)
-    assert thinking.json()["detail"][0]["loc"] == ["body", "temperature"]
+    thinking = await house.chat("gpt-5", top_p=0.3)
+    assert thinking.json()["detail"][0]["loc"] == ["body", "top_p"]
     assert not vendor.asked
     neutral = await house.chat("gpt-5", temperature=1, reasoning_effort="low")
     assert neutral.status_code == 200, neutral.text
     assert vendor.asked[0].body["reasoning_effort"] == "low"
+    assert "x-parameters-adjusted" not in neutral.headers
+
+
+async def test_models_that_think_take_no_temperature_and_the_caller_is_told(start: Start, vendor: FakeVendor) -> None:
+    """As the official client promises; and the default of the top-level calls must not stand in anybody's way."""
+    house = await openai(start, vendor)
+    answers = [
+        await house.chat("gpt-5", temperature=0.3),
+        await house.http.post(
+            "/v4/chat-completions", json={"model": "gpt-5", "messages": [{"role": "user", "content": "Hi"}]}
+        ),
+        await house.http.post("/v4/completions", json={"model": "gpt-5", "prompt": "Hi"}),
+    ]
+    for answer, asked in zip(answers, vendor.asked, strict=True):
+        assert answer.status_code == 200, answer.text
+        assert "temperature" not in asked.body
+        assert answer.headers["x-parameters-adjusted"] == "temperature: this model takes none, so it was left out"
+    unthinking = await house.chat("gpt-5", temperature=0.3, reasoning_effort="none")
+    assert unthinking.status_code == 200, unthinking.text
+    assert (vendor.asked[-1].body["temperature"], vendor.asked[-1].body["reasoning_effort"]) == (0.3, "none")
 
 
 async def test_a_long_conversation_is_trimmed_by_an_estimate(start: Start, vendor: FakeVendor) -> None:

@@ -30,14 +30,19 @@ class AnthropicProfile:
     one_sampler: bool = False
     """Whether it takes temperature or top_p, but not both."""
     thinking: Thinking = Thinking.ADAPTIVE
+    efforts: tuple[str, ...] = ("low", "medium", "high", "xhigh")
+    """What efforts it knows, where it is told one."""
+    always_thinks: bool = False
+    """Whether it cannot be told not to think."""
     forced_tools: bool = True
     """Whether a tool may be demanded (tool_choice required, or one by name)."""
 
 
 _BUDGET = AnthropicProfile(WITH_SAMPLING, sampling=True, one_sampler=True, thinking=Thinking.BUDGET)
-_BOTH = AnthropicProfile(WITH_SAMPLING, sampling=True, one_sampler=True)
+_BOTH = AnthropicProfile(WITH_SAMPLING, sampling=True, one_sampler=True, efforts=("low", "medium", "high"))
 _ADAPTIVE = AnthropicProfile()
-_ALWAYS_THINKING = AnthropicProfile(forced_tools=False)
+_ALWAYS_THINKING = AnthropicProfile(always_thinks=True)
+_NEVER_FORCED = AnthropicProfile(always_thinks=True, forced_tools=False)
 _COMPATIBLE = AnthropicProfile(WITH_SAMPLING, sampling=True, thinking=Thinking.BUDGET)
 
 _PROFILES = {
@@ -46,12 +51,14 @@ _PROFILES = {
     "claude-opus-4-5": _BUDGET,
     "claude-sonnet-4-6": _BOTH,
     "claude-opus-4-6": _BOTH,
-    "claude-sonnet-5-5": _ALWAYS_THINKING,
-    "claude-opus-5-5": _ALWAYS_THINKING,
-    "claude-fable-5-1": _ALWAYS_THINKING,
-    "claude-fable-5-2": _ALWAYS_THINKING,
-    "claude-mythos-5-1": _ALWAYS_THINKING,
-    "claude-mythos-5-2": _ALWAYS_THINKING,
+    "claude-sonnet-5-5": _NEVER_FORCED,
+    "claude-opus-5-5": _NEVER_FORCED,
+    "claude-fable-5": _ALWAYS_THINKING,
+    "claude-mythos-5": _ALWAYS_THINKING,
+    "claude-fable-5-1": _NEVER_FORCED,
+    "claude-fable-5-2": _NEVER_FORCED,
+    "claude-mythos-5-1": _NEVER_FORCED,
+    "claude-mythos-5-2": _NEVER_FORCED,
     "claude-": _ADAPTIVE,
     "": _COMPATIBLE,
 }

@@ -10,7 +10,14 @@ from modelyard.domain.inference import ChatRequest, Message, NamedTool, Part, To
 from modelyard.domain.vendors import VendorTarget
 from modelyard.errors import InvalidRequest
 from modelyard.gateway.adapters import anthropic_wire as wire
-from modelyard.gateway.adapters.adjusting import clamped, refuse, whole_top_k
+from modelyard.gateway.adapters.adjusting import (
+    clamped,
+    nearest_effort,
+    note_detail,
+    refuse,
+    whole_top_k,
+    without_temperature,
+)
 from modelyard.gateway.adapters.anthropic_models import AnthropicProfile, Thinking
 from modelyard.gateway.adapters.arguments import arguments_of
 from modelyard.gateway.adapters.images import inline_image, remote_image
@@ -19,7 +26,7 @@ from modelyard.gateway.adapters.wire import bindings_of, unsupported, wants_logp
 DEFAULT_MAX_TOKENS = 4096
 """Sent where neither the call nor the model says how long an answer may be: this vendor wants to know."""
 
-THINKING_BUDGETS = {"low": 1024, "medium": 4096, "high": 16384}
+THINKING_BUDGETS = {"minimal": 1024, "low": 1024, "medium": 4096, "high": 16384, "xhigh": 32768}
 """Tokens, for models that are given a budget rather than an effort."""
 
 _LEAST_BUDGET = 1024  # the vendor's
@@ -34,7 +41,7 @@ _LACKS = {
     "chat_template_kwargs": "a vendor's model has its own chat template",
 }
 _NO_SAMPLING = dict.fromkeys(
-    ("temperature", "top_p", "top_k"),
+    ("top_p", "top_k"),
     "this model takes no sampling parameters; leave it out, or use reasoning_effort",
 )
 _NOT_WHILE_THINKING = dict.fromkeys(("temperature", "top_k"), "cannot be changed together with reasoning_effort")
@@ -75,7 +82,7 @@ def _max_tokens(request: ChatRequest, target: VendorTarget, profile: AnthropicPr
     if request.max_tokens is not None:
         limit = most or request.max_tokens
         return clamped("max_tokens", request.max_tokens, 1, limit, notes) or limit
-    budget = THINKING_BUDGETS.get(request.reasoning_effort or "", 0) if profile.thinking is Thinking.BUDGET else 0
+    budget = THINKING_BUDGETS.get(request.reasoning_effort or "none", 0) if profile.thinking is Thinking.BUDGET else 0
     chosen = most or DEFAULT_MAX_TOKENS + budget
     notes.append(f"max_tokens: this vendor needs it, {chosen} was sent")
     return chosen
@@ -85,10 +92,13 @@ def _think(body: wire.Body, request: ChatRequest, profile: AnthropicProfile, not
     effort = request.reasoning_effort
     if effort is None:
         return
+    if effort == "none" and not profile.always_thinks:
+        body.thinking = wire.Thinking("disabled")
+        return
     if profile.thinking is Thinking.ADAPTIVE:
         # Newer models keep their thoughts to themselves unless they are asked.
         body.thinking = wire.Thinking("adaptive", display="summarized")
-        body.output_config = wire.OutputConfig(effort)
+        body.output_config = wire.OutputConfig(nearest_effort(effort, profile.efforts, notes))
     elif any(message.role == "tool" for message in request.messages[-1:]):
         # Such a turn would have to begin with the model's own signed thoughts, which no client gives back to us.
         notes.append("reasoning_effort: this model does not think in turns that answer tool calls")
@@ -106,10 +116,11 @@ def _think(body: wire.Body, request: ChatRequest, profile: AnthropicProfile, not
 
 def _sample(body: wire.Body, request: ChatRequest, profile: AnthropicProfile, notes: list[str]) -> None:
     if not profile.sampling:
+        without_temperature(request, notes)
         refuse(request, _NO_SAMPLING, _USUAL)
         return
     least_top_p = 0.0
-    if body.thinking is not None:
+    if body.thinking is not None and body.thinking.type != "disabled":
         refuse(request, _NOT_WHILE_THINKING, _USUAL)
         least_top_p = _LEAST_TOP_P
     if profile.one_sampler and request.temperature is not None and request.top_p is not None:
@@ -171,7 +182,7 @@ def _conversation(messages: list[Message], notes: list[str]) -> tuple[str | None
             system.append(str(message.content))
             continue
         role = "assistant" if message.role == "assistant" else "user"
-        blocks = _blocks(index, message)
+        blocks = _blocks(index, message, notes)
         if turns and turns[-1].role == role:
             turns[-1].content.extend(blocks)
         else:
@@ -182,20 +193,21 @@ def _conversation(messages: list[Message], notes: list[str]) -> tuple[str | None
     return "\n\n".join(system) or None, turns
 
 
-def _blocks(index: int, message: Message) -> list[wire.Block]:
+def _blocks(index: int, message: Message, notes: list[str]) -> list[wire.Block]:
     if message.tool_call_id is not None:
         return [wire.ToolResult(_id(message.tool_call_id), str(message.content))]
     if not isinstance(message.content, str):
-        return [_part(part) for part in message.content]
+        return [_part(part, f"messages.{index}.content.{place}", notes) for place, part in enumerate(message.content)]
     calls = [_tool_use(index, number, call) for number, call in enumerate(message.tool_calls or ())]
     if calls and not message.content:  # empty texts are refused there
         return calls
     return [wire.Text(message.content), *calls]
 
 
-def _part(part: Part) -> wire.Block:
+def _part(part: Part, where: str, notes: list[str]) -> wire.Block:
     if part.text is not None:
         return wire.Text(part.text)
+    note_detail(part.image_url or part.image_data, where, notes)
     inline = inline_image(part)
     if inline is not None:
         return wire.Image(wire.Base64Source(inline.media_type, inline.data))

@@ -15,13 +15,20 @@ from modelyard.domain.inference import ChatRequest, JsonSchema, Message, NamedTo
 from modelyard.domain.vendors import VendorTarget
 from modelyard.errors import InvalidRequest
 from modelyard.gateway.adapters import bedrock_wire as wire
-from modelyard.gateway.adapters.adjusting import clamped, refuse, whole_top_k
+from modelyard.gateway.adapters.adjusting import (
+    clamped,
+    nearest_effort,
+    note_detail,
+    refuse,
+    whole_top_k,
+    without_temperature,
+)
 from modelyard.gateway.adapters.arguments import arguments_of
 from modelyard.gateway.adapters.bedrock_models import BedrockProfile, Reasoning, base_of, profile_of
 from modelyard.gateway.adapters.images import inline_image
 from modelyard.gateway.adapters.wire import bindings_of, unsupported, wants_logprobs
 
-THINKING_BUDGETS = {"low": 1024, "medium": 4096, "high": 16384}
+THINKING_BUDGETS = {"minimal": 1024, "low": 1024, "medium": 4096, "high": 16384, "xhigh": 32768}
 """Tokens, for models that are given a budget rather than an effort."""
 _LEAST_BUDGET = 1024
 
@@ -31,8 +38,13 @@ _LACKS = {
     "chat_template": "a vendor's model has its own",
     "chat_template_kwargs": "a vendor's model has its own chat template",
 }
+_NO_SAMPLING = {"top_p": "this model takes no sampling parameters; leave it out, or use reasoning_effort"}
+_USUAL = {"top_p": 1}
 _FAMILIES_ONLY = ("top_k", "frequency_penalty", "presence_penalty", "seed")
 """What only some models take."""
+
+_SILENT_UNLESS_ASKED = (Reasoning.NONE, Reasoning.BUDGET, Reasoning.NOVA)
+"""Of what does not think unless it is told to."""
 
 _IDS = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
@@ -44,6 +56,9 @@ def chat_body(request: ChatRequest, target: VendorTarget, notes: list[str]) -> b
     wants_logprobs(request)
     refuse(request, _LACKS)
     profile = profile_of(base_of(target))
+    if not profile.sampling:
+        request = without_temperature(request, notes)
+        refuse(request, _NO_SAMPLING, _USUAL)
     system, turns = _conversation(request.messages, notes)
     body = wire.Body(
         messages=turns,
@@ -93,22 +108,26 @@ def _put(fields: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
 def _reason(
     body: wire.Body, further: dict[str, Any], request: ChatRequest, profile: BedrockProfile, notes: list[str]
 ) -> None:
-    effort = request.reasoning_effort
-    if effort is None:
+    asked = request.reasoning_effort
+    if asked is None or (asked == "none" and profile.reasoning in _SILENT_UNLESS_ASKED):
         return
+    if profile.reasoning is Reasoning.NONE:
+        raise unsupported("reasoning_effort", "this model cannot be told how much to think")
+    if profile.reasoning is Reasoning.BUDGET:
+        _give_budget(body, further, request, notes)
+        return
+    effort = nearest_effort(asked, profile.efforts, notes)
     match profile.reasoning:
-        case Reasoning.NONE:
-            raise unsupported("reasoning_effort", "this model cannot be told how much to think")
         case Reasoning.FIELD:
             further["reasoning_effort"] = effort
         case Reasoning.NOVA:
             further["reasoningConfig"] = {"type": "enabled", "maxReasoningEffort": effort}
+        case Reasoning.ADAPTIVE if effort == "none":
+            further["thinking"] = {"type": "disabled"}
         case Reasoning.ADAPTIVE:
             further["thinking"] = {"type": "adaptive"}
             body.output_config = body.output_config or wire.OutputConfig()
             body.output_config.effort = effort
-        case Reasoning.BUDGET:
-            _give_budget(body, further, request, notes)
 
 
 def _give_budget(body: wire.Body, further: dict[str, Any], request: ChatRequest, notes: list[str]) -> None:
@@ -171,8 +190,7 @@ def _part(index: int, place: int, part: Part, notes: list[str]) -> dict[str, Any
     if kind is None:
         msg = f"Bedrock takes images of the types {', '.join(sorted(set(wire.FORMATS.values())))}"
         raise InvalidRequest.at(*where, msg=msg, type="unsupported", code="unsupported_parameter")
-    if image.detail not in (None, "auto"):
-        notes.append(f"messages.{index}.content.{place}: models on Bedrock take no detail")
+    note_detail(image, f"messages.{index}.content.{place}", notes)
     return {"image": {"format": kind, "source": {"bytes": image.data}}}
 
 

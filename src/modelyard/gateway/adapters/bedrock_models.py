@@ -34,15 +34,33 @@ class BedrockProfile:
     places: Mapping[str, Place] = field(default_factory=dict)
     """Where a setting that Converse lacks goes; what is not in here is refused."""
     reasoning: Reasoning = Reasoning.NONE
+    efforts: tuple[str, ...] = ("low", "medium", "high")
+    """What efforts it knows, where it is told one."""
+    sampling: bool = True
+    """Whether it takes temperature and top_p."""
 
 
 _TOP_K: Mapping[str, Place] = {"top_k": ("top_k",)}
 _NOVA: Mapping[str, Place] = {"top_k": ("inferenceConfig", "topK")}
+_EFFORTS = ("low", "medium", "high", "xhigh")
 _PENALTIES: Mapping[str, Place] = {name: (name,) for name in ("frequency_penalty", "presence_penalty")}
 _COMMAND = BedrockProfile({"top_k": ("k",), "seed": ("seed",), **_PENALTIES})
 
 _PROFILES = {
-    "anthropic.claude": BedrockProfile(_TOP_K, Reasoning.ADAPTIVE),
+    "anthropic.claude": BedrockProfile({}, Reasoning.ADAPTIVE, ("none", *_EFFORTS), sampling=False),
+    **dict.fromkeys(
+        (
+            "anthropic.claude-opus-5-5",
+            "anthropic.claude-sonnet-5-5",
+            "anthropic.claude-fable-5",
+            "anthropic.claude-mythos-5",
+        ),
+        BedrockProfile({}, Reasoning.ADAPTIVE, _EFFORTS, sampling=False),
+    ),
+    **dict.fromkeys(
+        ("anthropic.claude-opus-4-6", "anthropic.claude-sonnet-4-6"),
+        BedrockProfile(_TOP_K, Reasoning.ADAPTIVE, ("none", "low", "medium", "high")),
+    ),
     "anthropic.claude-3": BedrockProfile(_TOP_K),
     "anthropic.claude-3-7": BedrockProfile(_TOP_K, Reasoning.BUDGET),
     **dict.fromkeys(

@@ -47,7 +47,9 @@ def chat_body(request: ChatRequest, route: Route, model: str, notes: list[str]) 
     body.seed = request.seed
     body.response_format = _format(request.response_format)
     _give_tools(body, request, notes)
-    if request.reasoning_effort is not None:
+    if request.reasoning_effort == "none":
+        body.thinking = wire.Thinking("disabled")
+    elif request.reasoning_effort is not None:
         budget = wire.THINKING_BUDGETS[request.reasoning_effort]
         body.thinking = wire.Thinking("enabled", budget)
         notes.append(f"reasoning_effort: {request.reasoning_effort} was sent as at most {budget} tokens of thinking")

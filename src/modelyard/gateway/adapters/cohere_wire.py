@@ -17,7 +17,7 @@ MAX_K = 500
 P_RANGE = (0.01, 0.99)
 PENALTY_RANGE = (0.0, 1.0)
 
-THINKING_BUDGETS = {"low": 1024, "medium": 4096, "high": 16384}
+THINKING_BUDGETS = {"minimal": 512, "low": 1024, "medium": 4096, "high": 16384, "xhigh": 32768}
 """Tokens to think with for each reasoning_effort: Cohere takes a number, not a level."""
 
 FINISH_REASONS = {"COMPLETE": "stop", "STOP_SEQUENCE": "stop", "MAX_TOKENS": "length", "TOOL_CALL": "tool_calls"}

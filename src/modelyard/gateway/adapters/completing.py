@@ -29,4 +29,6 @@ def as_completion(request: CompletionRequest, result: ChatResult) -> CompletionR
         result.prompt_tokens,
         result.response_tokens,
         result.logprobs,
+        result.cached_tokens,
+        result.reasoning_tokens,
     )

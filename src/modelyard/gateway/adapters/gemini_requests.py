@@ -10,14 +10,15 @@ from modelyard.domain.inference import ChatRequest, Message, NamedTool, Part
 from modelyard.domain.vendors import VendorTarget
 from modelyard.errors import InvalidRequest
 from modelyard.gateway.adapters import gemini_wire as wire
-from modelyard.gateway.adapters.adjusting import clamped, refuse, whole_top_k
+from modelyard.gateway.adapters.adjusting import clamped, nearest_effort, note_detail, refuse, whole_top_k
 from modelyard.gateway.adapters.gemini_calls import call_parts, result_part
 from modelyard.gateway.adapters.gemini_models import GeminiProfile, Thinking
 from modelyard.gateway.adapters.images import inline_image, remote_image
 from modelyard.gateway.adapters.wire import bindings_of, unsupported, wants_logprobs
 
-THINKING_BUDGETS = {"low": 1024, "medium": 8192, "high": 24576}
+THINKING_BUDGETS = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
 """Tokens, for models that are given a budget rather than a level; the vendor's own table for its OpenAI surface."""
+LEVELS = ("minimal", "low", "medium", "high")
 
 _LACKS = {
     "chat_template": "a vendor's model has its own",
@@ -60,7 +61,7 @@ def _config(
         frequency_penalty=request.frequency_penalty,
         presence_penalty=request.presence_penalty,
         seed=request.seed,
-        thinking_config=_thinking(request, profile),
+        thinking_config=_thinking(request, profile, notes),
     )
     if wants_logprobs(request):
         config.response_logprobs = True
@@ -77,15 +78,18 @@ def _schema(schema: dict[str, Any] | None, description: str | None) -> dict[str,
     return {"description": description, **(schema or {})} if description is not None else schema
 
 
-def _thinking(request: ChatRequest, profile: GeminiProfile) -> wire.ThinkingConfig | None:
+def _thinking(request: ChatRequest, profile: GeminiProfile, notes: list[str]) -> wire.ThinkingConfig | None:
     effort = request.reasoning_effort
     if effort is None:
         return None
     match profile.thinking:
         case Thinking.LEVEL:
-            return wire.ThinkingConfig(True, thinking_level=effort.upper())
+            return wire.ThinkingConfig(True, thinking_level=nearest_effort(effort, LEVELS, notes).upper())
         case Thinking.BUDGET:
-            return wire.ThinkingConfig(True, thinking_budget=THINKING_BUDGETS[effort])
+            budget = THINKING_BUDGETS[nearest_effort(effort, tuple(THINKING_BUDGETS), notes)]
+            return wire.ThinkingConfig(budget > 0, thinking_budget=budget)
+        case Thinking.NONE if effort == "none":
+            return None
         case Thinking.NONE:
             raise unsupported("reasoning_effort", "this model does not think before it answers")
 
@@ -126,7 +130,7 @@ def _conversation(
             system.append(wire.Part(str(message.content)))
             continue
         role = "model" if message.role == "assistant" else "user"
-        parts = _parts(index, message, names, profile)
+        parts = _parts(index, message, names, profile, notes)
         if contents and contents[-1].role == role:
             contents[-1].parts.extend(parts)
         else:
@@ -137,11 +141,13 @@ def _conversation(
     return system, contents
 
 
-def _parts(index: int, message: Message, names: dict[str, str], profile: GeminiProfile) -> list[wire.Part]:
+def _parts(
+    index: int, message: Message, names: dict[str, str], profile: GeminiProfile, notes: list[str]
+) -> list[wire.Part]:
     if message.tool_call_id is not None:
         return [result_part(index, message, names)]
     if not isinstance(message.content, str):
-        return [_part(part) for part in message.content]
+        return [_part(part, f"messages.{index}.content.{place}", notes) for place, part in enumerate(message.content)]
     if not message.tool_calls:
         return [wire.Part(message.content)]
     names.update((call.id, call.function.name) for call in message.tool_calls)
@@ -149,9 +155,10 @@ def _parts(index: int, message: Message, names: dict[str, str], profile: GeminiP
     return [wire.Part(message.content), *calls] if message.content else calls
 
 
-def _part(part: Part) -> wire.Part:
+def _part(part: Part, where: str, notes: list[str]) -> wire.Part:
     if part.text is not None:
         return wire.Part(part.text)
+    note_detail(part.image_url or part.image_data, where, notes)
     inline = inline_image(part)
     if inline is not None:
         return wire.Part(inline_data=wire.Blob(inline.media_type, inline.data))

@@ -122,6 +122,8 @@ class OpenAIAdapter:
             usage.prompt_tokens,
             usage.completion_tokens,
             wire.token_logprobs(choice.logprobs, request.top_logprobs or 0),
+            _known(usage.cached_tokens),
+            _known(usage.reasoning_tokens),
         )
 
     def decode_embedding(self, request: EmbeddingRequest, body: bytes) -> EmbeddingResult:

@@ -21,7 +21,7 @@ from modelyard.domain.models import ModelVendor
 from modelyard.domain.routes import Route
 from modelyard.domain.vendors import VendorTarget
 from modelyard.errors import ModelyardError
-from modelyard.gateway.adapters.adjusting import NEUTRAL, clamped, refuse
+from modelyard.gateway.adapters.adjusting import NEUTRAL, clamped, refuse, without_temperature
 from modelyard.gateway.adapters.faults import explanation
 from modelyard.gateway.adapters.openai import OpenAIAdapter, OpenAIStream
 from modelyard.gateway.adapters.profiles import NEUTRAL as NEUTRAL_THINKING
@@ -100,7 +100,8 @@ class OpenAIVendorAdapter(OpenAIAdapter):
 
     def _fitted(self, request: R, target: VendorTarget, notes: list[str]) -> R:
         refuse(request, self._profile.refused)
-        if target.reasoning:
+        if target.reasoning and request.reasoning_effort != "none":
+            request = without_temperature(request, notes)
             refuse(request, self._profile.refused_thinking, {**NEUTRAL, **NEUTRAL_THINKING})
         limit = target.max_output_tokens
         most = request.max_tokens if limit is None else clamped("max_tokens", request.max_tokens, 1, limit, notes)

@@ -20,7 +20,7 @@ class Profile:
     refused: Mapping[str, str] = field(default_factory=dict)
     """Fields of a request that it lacks, and why; their neutral values pass."""
     refused_thinking: Mapping[str, str] = field(default_factory=dict)
-    """The same for models that think before they answer."""
+    """The same for models that think before they answer, unless they are told not to."""
     most_texts: int | None = None
     """Texts in one embedding request."""
 
@@ -35,7 +35,7 @@ OPENAI = Profile(
         "chat_template_kwargs": _OWN_TEMPLATE,
     },
     refused_thinking=dict.fromkeys(
-        ("temperature", "top_p", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"), _OF_REASONING
+        ("top_p", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"), _OF_REASONING
     ),
     most_texts=2048,
 )
@@ -57,5 +57,5 @@ PROFILES: Mapping[ModelVendor, Profile] = MappingProxyType(
     }
 )
 
-NEUTRAL: Mapping[str, object] = MappingProxyType({"temperature": 1, "top_p": 1})
+NEUTRAL: Mapping[str, object] = MappingProxyType({"top_p": 1})
 """Besides those of every vendor: what models that think do anyway."""

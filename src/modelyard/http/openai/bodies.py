@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from modelyard.domain.inference import (
     Bindings,
+    Effort,
     ImageUrl,
     Penalty,
     Probability,
@@ -106,7 +107,7 @@ class ChatBody(TextBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
-    reasoning_effort: Literal["low", "medium", "high"] | None = None
+    reasoning_effort: Effort | None = None
     # vLLM's
     chat_template: str | None = None
     chat_template_kwargs: dict[str, Any] | None = None

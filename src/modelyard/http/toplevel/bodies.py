@@ -11,6 +11,7 @@ from modelyard.domain.inference import (
     Bindings,
     ChatRequest,
     CompletionRequest,
+    Effort,
     HistoryMessage,
     ImageUrl,
     Message,
@@ -26,7 +27,9 @@ from modelyard.domain.templates import EndpointProtocol, ModelType
 from modelyard.errors import InvalidRequest
 
 DEFAULT_TEMPERATURE = 0.2
-"""What the official client promises where a call says nothing."""
+"""What the official client promises where a call says nothing of how to draw the next word."""
+_DRAWN_OTHERWISE = ("top_p", "reasoning_effort")
+"""What some models do not take together with a temperature: who chose one of them has chosen no temperature."""
 
 
 class Wanted(Struct):
@@ -42,7 +45,7 @@ class ModelParameters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     stop_sequences: StopSequences | None = None
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
-    reasoning_effort: Literal["low", "medium", "high"] | None = None
+    reasoning_effort: Effort | None = None
     top_k: Annotated[int, Meta(ge=0)] | None = field(name="topK", default=None)
     top_p: Probability | None = field(name="topP", default=None)
 
@@ -139,4 +142,6 @@ def _sampling(body: Toplevel) -> dict[str, Any]:
     values = {name: value for name, value in msgspec.structs.asdict(given).items() if value is not None}
     if body.model_request_parameters is not None:
         values["model_request_parameters"] = body.model_request_parameters
-    return {"temperature": DEFAULT_TEMPERATURE, **values, "stream": body.stream}
+    if not any(name in values for name in _DRAWN_OTHERWISE):
+        values.setdefault("temperature", DEFAULT_TEMPERATURE)
+    return {**values, "stream": body.stream}
