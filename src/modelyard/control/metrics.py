@@ -47,6 +47,7 @@ USAGE_LAG = Gauge(
 USAGE_DROPPED = Counter("modelyard_usage_records_dropped", "Usage records that were given up: money lost")
 USAGE_UNJOURNALED = Counter("modelyard_usage_records_unjournaled", "Usage records that the disk did not take")
 BODIES_DROPPED = Counter("modelyard_call_bodies_dropped", "Bodies of calls that were to be kept and were not")
+SPANS_DROPPED = Counter("modelyard_spans_dropped", "Spans of calls that nobody received")
 
 # Of whoever controls: one process alone.
 WORKERS = Gauge("modelyard_workers", "Workers", ("deployment", "phase"), multiprocess_mode="livemostrecent")

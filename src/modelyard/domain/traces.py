@@ -2,15 +2,15 @@
 
 import random
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?\Z")
 _MAX_STATE = 512
 _PRINTABLE = re.compile(r"[\x20-\x7e]*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Struct, frozen=True, gc=False):
     """Ids in lower-case hexadecimal digits: 32 of a trace, 16 of a span."""
 
     trace_id: str
@@ -32,11 +32,12 @@ class Trace:
 def begun(traceparent: str | None, tracestate: str | None, share: float) -> Trace:
     """The place of a call whose caller sent these headers. What is no ``traceparent`` begins a new trace, of which
     ``share`` is sampled; the caller's own decision is kept."""
-    span_id = f"{random.getrandbits(64) or 1:016x}"  # unique is enough
+    random_ids = random.randbytes(24).hex()  # noqa: S311  # unique is enough
+    span_id = random_ids[32:]
     found = _TRACEPARENT.match(traceparent.strip()) if traceparent else None
     if found is None or not _valid(*found.groups()):
         sampled = random.random() < share  # noqa: S311
-        return Trace(f"{random.getrandbits(128) or 1:032x}", span_id, None, sampled)
+        return Trace(random_ids[:32], span_id, None, sampled)
     _, trace_id, parent_id, flags, _ = found.groups()
     state = (tracestate or "").strip()
     keeps = len(state) <= _MAX_STATE and _PRINTABLE.match(state)

@@ -7,7 +7,6 @@ where a failed worker leads to another try.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import replace
 
 import msgspec
 import structlog
@@ -357,10 +356,9 @@ class Gateway(Finding):
             if not isinstance(wire, WireRequest):
                 wire = await wire
             call.adjusted = wire.adjusted
-            if call.trace is not None:
-                wire = replace(wire, headers=(*wire.headers, *call.trace.headers))
             call.sent = True
-            answer = await self._upstream.send(lease.endpoint.address, wire)
+            context = () if call.trace is None else call.trace.headers
+            answer = await self._upstream.send(lease.endpoint.address, wire, headers=context)
         except Lost as lost:
             if lost.unreachable:
                 self._balancer.suspect(lease)

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from modelyard.errors import ModelyardError, Unavailable, UpstreamError, UpstreamTimeout
-from modelyard.gateway.adapters.wire import WireRequest
+from modelyard.gateway.adapters.wire import Headers, WireRequest
 from modelyard.gateway.connections import VENDOR_KEEP_ALIVE_SECONDS, Connection, Cut, Garbage, Pool, Silence
 from modelyard.gateway.opening import Opener
 from modelyard.settings import GatewaySettings
@@ -133,8 +133,10 @@ class Upstream:
         for pool in self._pools.values():
             pool.close()
 
-    async def send(self, address: str, request: WireRequest, patience: Patience | None = None) -> Answer:
-        """Send ``request`` to whoever listens at ``address``; returns with the answer's headers.
+    async def send(
+        self, address: str, request: WireRequest, patience: Patience | None = None, headers: Headers = ()
+    ) -> Answer:
+        """Send ``request`` with further ``headers`` to whoever listens at ``address``; returns with the answer's own.
 
         Raises `Lost` before the first byte of an answer, `UpstreamTimeout` when it does not come in time.
         """
@@ -147,7 +149,7 @@ class Upstream:
             gone = Unavailable(f"{who} cannot be reached.", code="worker_unreachable")
             raise Lost(gone, unreachable=True) from error
         try:
-            connection.request(self._encoded(address, request), patience.first_byte, patience.total)
+            connection.request(self._encoded(address, request, headers), patience.first_byte, patience.total)
             await connection.wait_headers()
         except Cut as cut:
             connection.finish()
@@ -166,15 +168,15 @@ class Upstream:
             raise
         return Answer(connection, who)
 
-    def _encoded(self, address: str, request: WireRequest) -> bytes:
+    def _encoded(self, address: str, request: WireRequest, headers: Headers) -> bytes:
         key = (request.method, address, request.path)
         head = self._heads.get(key)
         if head is None:
             if len(self._heads) >= _MAX_KNOWN:  # workers come and go
                 self._heads.clear()
             head = self._heads[key] = _head(*key)
-        if request.headers:
-            more = "".join([f"{name}: {value}\r\n" for name, value in request.headers]).encode("ascii")
+        if headers or request.headers:
+            more = "".join([f"{name}: {value}\r\n" for name, value in request.headers + headers]).encode("ascii")
             return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, more, len(request.body), request.body)
         return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(request.body), request.body)
 

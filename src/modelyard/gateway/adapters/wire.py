@@ -25,6 +25,10 @@ from modelyard.errors import InvalidRequest, ModelyardError, UpstreamError
 T = TypeVar("T")
 
 
+Headers = tuple[tuple[str, str], ...]
+"""Names in lower case, and values."""
+
+
 @dataclass(frozen=True, slots=True)
 class WireRequest:
     """What goes to a worker: ``path`` begins with a slash and is relative to the worker's address."""
@@ -32,8 +36,8 @@ class WireRequest:
     path: str
     body: bytes
     method: str = "POST"
-    headers: tuple[tuple[str, str], ...] = ()
-    """Further headers, names in lower case."""
+    headers: Headers = ()
+    """Further ones than every request has."""
     adjusted: tuple[str, ...] = ()
     """What was asked for and had to be changed for this upstream, in words; the caller is told in a header."""
 

@@ -6,11 +6,9 @@ from types import MappingProxyType
 from modelyard.clock import Clock
 from modelyard.domain.models import ModelVendor
 from modelyard.domain.vendors import VendorKey, VendorTarget
-from modelyard.gateway.adapters.wire import WireRequest
+from modelyard.gateway.adapters.wire import Headers, WireRequest
 from modelyard.gateway.vendors.google_tokens import GoogleTokens
 from modelyard.gateway.vendors.sigv4 import AwsCredentials, signed
-
-Headers = tuple[tuple[str, str], ...]
 
 
 def _bearer(key: VendorKey, name: str = "api_key") -> Headers:

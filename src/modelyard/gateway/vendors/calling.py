@@ -121,11 +121,8 @@ class VendorCaller:
         if call.trace is not None:
             headers = (*headers, *call.trace.headers)
         try:
-            answer = await self._upstream.send(
-                target.base_url,
-                replace(wire, headers=(*wire.headers, *headers)),
-                self._patience[target.vendor, key.guarded],
-            )
+            patience = self._patience[target.vendor, key.guarded]
+            answer = await self._upstream.send(target.base_url, wire, patience, headers)
         except Lost as lost:
             error = _unreachable(target, lost)
             raise (error if isinstance(error, UpstreamError) and lost.unreachable else _Failed(error)) from lost
