@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from modelyard.clock import Clock
 from modelyard.control.again import until_unmet
+from modelyard.control.fallbacks import FIELD, refuse_servers_circle, with_fallbacks
 from modelyard.control.idempotency import Attempt, create_once
 from modelyard.control.scope import Scope
 from modelyard.control.server_checks import check_backends, unknown_backend
@@ -21,11 +22,13 @@ from modelyard.store.paging import Page, PageQuery
 
 @dataclass(frozen=True, slots=True)
 class ServerDraft:
-    """What owners write of a model server. ``backends`` None: those that are there stay."""
+    """What owners write of a model server. ``backends`` and ``fallbacks`` None: those that are there stay."""
 
     name: str
     alias: str | None = None
     backends: Backends | None = None
+    fallbacks: tuple[str, ...] | None = None
+    """Ids or names of deployments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,11 @@ class Servers:
             server = ModelServer(
                 id=str(uuid4()), **signature, name=draft.name, alias=draft.alias, backends=(Backend(deployment_id),)
             )
+            await tx.accounts.hold(account)
             await check_backends(tx, account, (), server.backends, now, "body", "model_deployment_id")
+            if draft.fallbacks:
+                server = await with_fallbacks(tx, server, draft.fallbacks)
+                await refuse_servers_circle(tx, server, *FIELD)
             await tx.servers.add(server)
             return server
 
@@ -103,6 +110,9 @@ class Servers:
             wanted = draft(server)
             if wanted.backends is not None:
                 server = await self._swapped(tx, server, wanted.backends, "body", "backends")
+            if wanted.fallbacks is not None and wanted.fallbacks != server.fallbacks:
+                server = await with_fallbacks(tx, server, wanted.fallbacks)
+            await refuse_servers_circle(tx, server, *(("body", "backends") if wanted.fallbacks is None else FIELD))
             return replace(server, name=wanted.name, alias=wanted.alias)
 
         return (await self._change(scope, server_id, once)).server
@@ -113,7 +123,10 @@ class Servers:
         await self._warm(scope, server_id, lambda _: (Backend(deployment_id),))
 
         async def once(tx: Transaction, server: ModelServer) -> ModelServer:
-            return await self._swapped(tx, server, (Backend(deployment_id),), "body", "new_model_deployment_id")
+            loc = ("body", "new_model_deployment_id")
+            server = await self._swapped(tx, server, (Backend(deployment_id),), *loc)
+            await refuse_servers_circle(tx, server, *loc)
+            return server
 
         return await self._change(scope, server_id, once)
 
@@ -124,7 +137,7 @@ class Servers:
         woken: list[Deployment] = []
 
         async def make(tx: Transaction) -> tuple[str, str]:
-            server = await _to_write(tx, scope, server_id)
+            server = await _held(tx, scope, server_id)
             back = rolled_back(server, await _there(tx, server))
             if back is None:
                 raise Conflict(
@@ -132,7 +145,9 @@ class Servers:
                     code="no_earlier_backend",
                     hint=f"PUT /v4/serving/{server.id}/backend puts another one behind it.",
                 )
-            await check_backends(tx, server.account_id, server.backends, back.backends, now, "path", "model_server_id")
+            loc = ("path", "model_server_id")
+            await check_backends(tx, server.account_id, server.backends, back.backends, now, *loc)
+            await refuse_servers_circle(tx, back, *loc)
             await tx.servers.replace(back)
             woken[:] = await cold_ones(tx, self._clock, _called(back.backends))
             await demand(tx, self._clock, woken)
@@ -182,7 +197,7 @@ class Servers:
     ) -> Swap:
         async def once() -> Swap:
             async with self._store.begin() as tx:
-                server = await _to_write(tx, scope, server_id)
+                server = await _held(tx, scope, server_id)
                 changed = await change(tx, server)
                 if changed != server:
                     await tx.servers.replace(changed)
@@ -212,6 +227,13 @@ async def _account_of(tx: Transaction, scope: Scope, wanted: str | None, deploym
 async def _there(tx: Transaction, server: ModelServer) -> Sequence[str]:
     ids = {backend.deployment_id for backends in server.earlier for backend in backends}
     return [found.id for found in await tx.deployments.of_ids(sorted(ids)) if not found.target.deleted]
+
+
+async def _held(tx: Transaction, scope: Scope, server_id: str) -> ModelServer:
+    """As `_to_write`, to be changed: two changes that are well each, and a circle together, wait for each other."""
+    server = await _to_write(tx, scope, server_id)
+    await tx.accounts.hold(server.account_id)
+    return server
 
 
 async def _to_write(tx: Transaction, scope: Scope, server_id: str) -> ModelServer:

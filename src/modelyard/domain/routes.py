@@ -6,12 +6,13 @@ consistent state from beginning to end.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import accumulate
 from types import MappingProxyType
 
 from modelyard.domain.deployments import DeploymentStatus
+from modelyard.domain.fallbacks import of_server
 from modelyard.domain.parameters import ParameterSchema
 from modelyard.domain.servers import ModelServer
 from modelyard.domain.templates import EndpointProtocol, ModelType
@@ -161,6 +162,8 @@ class ServerRoute:
         there = [(route, weight) for route, weight in found if route is not None and not route.is_going and weight]
         # One whose workers fail gets no calls while another one is there.
         alive = [pair for pair in there if not pair[0].is_dead] or there
+        if server.fallbacks:
+            alive = _falling_back(server, alive, routes)
         self._weighted = tuple(route for route, _ in alive)
         self._sums = tuple(accumulate(weight for _, weight in alive))
 
@@ -169,6 +172,19 @@ class ServerRoute:
         if len(self._weighted) < 2:
             return self._weighted[0] if self._weighted else None
         return self._weighted[bisect_right(self._sums, share * self._sums[-1])]
+
+
+def _falling_back(
+    server: ModelServer, alive: list[tuple[Route, int]], routes: Mapping[str, Route]
+) -> list[tuple[Route, int]]:
+    """``alive``, each with whoever answers in its place when called through ``server``. Where nothing is behind that
+    any more, the first of its fallbacks is."""
+    named = [each for each in server.fallbacks if each in routes and not routes[each].is_going]
+    alive = alive or [(routes[each], 1) for each in named[:1]]
+    by_share = [route.deployment_id for route, _ in sorted(alive, key=lambda pair: -pair[1])]
+    own = {each: routes[each].fallbacks for each in (*by_share, *named)}
+    orders = [of_server(route.deployment_id, by_share, named, own) for route, _ in alive]
+    return [(replace(route, fallbacks=order), weight) for (route, weight), order in zip(alive, orders, strict=True)]
 
 
 def _rank(route: Route) -> tuple[bool, bool, datetime]:

@@ -41,6 +41,8 @@ class ModelServer:
     """One at least."""
     earlier: tuple[Backends, ...] = ()
     """What was behind it before, newest last."""
+    fallbacks: tuple[str, ...] = ()
+    """Ids of the deployments that answer, in this order, where none of those behind it can."""
 
     @property
     def main(self) -> str:

@@ -1,4 +1,5 @@
-"""Asking others where the deployment that was called cannot answer: its fallbacks, in their order.
+"""Asking others where the deployment that was called cannot answer: its fallbacks, in their order, and the model
+server's where it was called through one.
 
 It is left for the next one as long as no piece of an answer has gone out. One that has no worker yet is woken, and
 asked last: whoever is there answers meanwhile.
@@ -11,7 +12,6 @@ from typing import Any, TypeVar
 
 import structlog
 
-from modelyard.domain.deployments import DeploymentStatus
 from modelyard.domain.routes import Route
 from modelyard.errors import ModelyardError, RateLimited, Unavailable, UpstreamError, UpstreamTimeout
 from modelyard.gateway.metering import Call
@@ -67,7 +67,8 @@ class FallingBack:
         """At least one. Those with somebody to answer come first."""
         table = self._routes.snapshot()
         found = [table.by_id(each) for each in (called.deployment_id, *called.fallbacks)]
-        there = [route for route in found if route and route.status is not DeploymentStatus.DELETE_IN_PROGRESS]
+        # A model may have been made one of another type since it was named.
+        there = [route for route in found if route and not route.is_going and route.model_type is called.model_type]
         ready = [route for route in there if route.endpoints]
         if ready and there[0] not in ready:
             self._waker.wake(there[0].deployment_id)

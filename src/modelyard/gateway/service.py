@@ -69,15 +69,20 @@ _BUSY = (429, 502, 503)
 class Forwarded:
     """A worker's own answer, passed through unread. Must be closed."""
 
-    __slots__ = ("_answer", "_lease", "content_type")
+    __slots__ = ("_answer", "_first", "_lease", "content_type")
 
-    def __init__(self, lease: Lease, answer: Answer) -> None:
+    def __init__(self, lease: Lease, answer: Answer, first: bytes) -> None:
+        """``first``: the piece of it that is here already, empty where there is none."""
         self._lease = lease
         self._answer = answer
+        self._first = first
         self.content_type = answer.content_type
 
-    def pieces(self) -> AsyncGenerator[bytes, None]:
-        return self._answer.pieces()
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        piece = self._first
+        while piece:
+            yield piece
+            piece = await self._answer.read_some()
 
     def close(self) -> None:
         self._answer.close()
@@ -228,13 +233,22 @@ class Gateway(Finding):
         return await self._rouge.scores(task)
 
     async def forward(self, call: Call, body: bytes, *, stream: bool) -> Forwarded:
-        """Pass ``body`` to a worker and its answer back, unread."""
+        """Pass ``body`` to a worker and its answer back, unread; with its first piece, until which another one may be
+        asked."""
+        if call.route.fallbacks and not call.turned:
+            return await self.falling_back.ask(call, lambda: self.forward(call, body, stream=stream))
         route = call.route
         path = route.streaming_predict_route if stream and route.supports_streaming else route.predict_route
         wire = WireRequest(path, body)
         lease, answer = await self._open(call, lambda *_: wire, self._adapters[EndpointProtocol.SGP])
+        try:
+            forwarded = Forwarded(lease, answer, await answer.read_some())
+        except BaseException:
+            answer.close()
+            lease.release()
+            raise
         call.first_byte()
-        return Forwarded(lease, answer)
+        return forwarded
 
     def _adapter(self, route: Route) -> Adapters:
         return self._adapters[route.protocol] if route.vendor is None else adapter_for(route.vendor.vendor)

@@ -1,6 +1,5 @@
 """Requests to workers: time-outs, and failures told apart by whether another try is safe."""
 
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -103,11 +102,6 @@ class Answer:
             return await self._connection.read_some()
         except (Cut, Garbage, Silence) as error:
             raise _broken(error, self._who) from error
-
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """The body as it arrives, one piece for each read of the connection."""
-        while piece := await self.read_some():
-            yield piece
 
     def close(self) -> None:
         """Keep the connection if the body was read to its end, else close it. May be repeated."""

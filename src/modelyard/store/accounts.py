@@ -35,6 +35,12 @@ class Accounts(ApiKeys):
         values = {name: getattr(account, name) for name in ("id", "name", "status", "created_at")}
         await self._session.insert(accounts, values, "There is an account with this id already.")
 
+    async def hold(self, account_id: str) -> None:
+        """Until the transaction ends nobody else holds it. On SQLite a transaction that writes is alone anyway."""
+        # The weakest lock that excludes itself: rows that refer to the account may be written meanwhile.
+        held = select(accounts.c.id).where(accounts.c.id == account_id).with_for_update(key_share=True)
+        await self._session.execute(held)
+
     async def account(self, account_id: str) -> Account:
         row = await self._session.one(select(accounts).where(accounts.c.id == account_id))
         if row is None:

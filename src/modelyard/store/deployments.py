@@ -87,10 +87,10 @@ class Deployments(leases.Leases):
         """Those of them that are there."""
         return await self._loaded(select(table).where(table.c.id.in_(deployment_ids)))
 
-    async def models_of(self, deployment_ids: Sequence[str]) -> set[str]:
-        """The ids of the models that these deployments are of."""
-        statement = select(table.c.model_id).where(table.c.id.in_(deployment_ids))
-        return {row.model_id for row in await self._session.execute(statement)}
+    async def models_of(self, deployment_ids: Sequence[str]) -> dict[str, str]:
+        """The id of the model that each of these deployments is of; those that are gone are left out."""
+        statement = select(table.c.id, table.c.model_id).where(table.c.id.in_(deployment_ids))
+        return {row.id: row.model_id for row in await self._session.execute(statement)}
 
     async def all_live(self) -> list[Deployment]:
         """Every deployment that nobody asked to delete."""

@@ -85,6 +85,11 @@ class Models(Entities[Model]):
         released = statement.values(model_group_id=None, version=table.c.version + 1)
         return (await self._session.execute(released)).rowcount
 
+    async def falling_back(self, account_id: str) -> list[Model]:
+        """Those of the account that have fallbacks; to be looked at, not to be replaced."""
+        statement = select(table).where(table.c.account_id == account_id, table.c.fallbacks != [])
+        return [rows.model(row) for row in await self._session.execute(statement.order_by(table.c.id))]
+
     async def find_id(self, reference: str, accounts: Sequence[str]) -> str | None:
         """The id of a model of that id or name in one of ``accounts``."""
         within = select(table.c.id).where(table.c.account_id.in_(accounts))

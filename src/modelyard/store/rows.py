@@ -120,6 +120,7 @@ def server_values(server: ModelServer) -> Values:
         "alias": server.alias,
         "backends": _pairs(server.backends),
         "earlier": [_pairs(backends) for backends in server.earlier],
+        "fallbacks": list(server.fallbacks),
     }
 
 
@@ -127,6 +128,7 @@ def server(row: Row[Any]) -> ModelServer:
     fields = _fields(row)
     fields["backends"] = _backends(fields["backends"])
     fields["earlier"] = tuple(_backends(pairs) for pairs in fields["earlier"])
+    fields["fallbacks"] = tuple(fields["fallbacks"])
     return ModelServer(**fields)
 
 

@@ -62,5 +62,10 @@ class Servers(Entities[ModelServer]):
         servers = [rows.server(row) for row in await self._session.entities(statement, table)]
         return [each for each in servers if deployment_id in (backend.deployment_id for backend in each.backends)]
 
+    async def falling_back(self, account_id: str) -> list[ModelServer]:
+        """Those of the account that have fallbacks; to be looked at, not to be replaced."""
+        statement = select(table).where(table.c.account_id == account_id, table.c.fallbacks != [])
+        return [rows.server(row) for row in await self._session.execute(statement.order_by(table.c.id))]
+
     async def all(self) -> list[ModelServer]:
         return [rows.server(row) for row in await self._session.entities(select(table), table)]

@@ -235,6 +235,7 @@ model_servers = Table(
     # [deployment id, weight] of each; and what was there before, newest last
     Column("backends", Json, nullable=False),
     Column("earlier", Json, nullable=False),
+    Column("fallbacks", Json, nullable=False, server_default="[]"),
     UniqueConstraint("account_id", "name"),
     UniqueConstraint("account_id", "alias"),
     Index("ix_model_servers_page", "account_id", "created_at", "id"),

@@ -227,3 +227,114 @@ def test_a_member_calls_servers_and_changes_none(
             member.put(f"{path}/backend", json={"new_model_deployment_id": "x"}),
         ):
             assert (answer.status_code, answer.json()["code"]) == (403, "role_too_low")
+
+
+@pytest.fixture
+def deployed(http: httpx.Client, template: dict[str, Any], name: str) -> Callable[..., tuple[str, str]]:
+    """Makes a model of its own with a deployment; gives both ids."""
+
+    def made(what: str, **more: Any) -> tuple[str, str]:
+        called = f"{name}-{what}"
+        body = {"name": called, "model_type": template["model_type"], "model_template_id": template["id"], **more}
+        model = http.post("/v4/models", json=body)
+        assert model.status_code == 200, model.text
+        id_ = model.json()["id"]
+        deployment = http.post(f"/v4/models/{id_}/deployments", json={"name": called})
+        assert deployment.status_code == 200, deployment.text
+        return id_, deployment.json()["id"]
+
+    return made
+
+
+Deployed = Callable[..., tuple[str, str]]
+
+
+def test_a_server_has_fallbacks_of_its_own(
+    client: SGPClient, http: httpx.Client, deployed: Deployed, first: str, second: str, name: str
+) -> None:
+    _, spare = deployed("spare")
+    made = client.model_servers.create(
+        model_deployment_id=first, name=name, alias=name, extra_body={"fallbacks": [f"{name}-spare", spare]}
+    )
+    path = f"/v4/serving/{made.model_server_id}"
+    assert http.get(path).json()["fallbacks"] == [spare]
+    assert client.model_servers.retrieve(made.model_server_id).name == name
+    # What is behind it is swapped and rolled back without them.
+    client.model_servers.update_backend(made.model_server_id, new_model_deployment_id=second)
+    client.model_servers.rollback(made.model_server_id)
+    assert http.patch(path, json={"name": f"{name} 2"}).json()["fallbacks"] == [spare]
+    assert http.patch(path, json={"fallbacks": None}).json()["fallbacks"] == []
+
+
+def test_what_is_wrong_with_a_servers_fallbacks_is_named(http: httpx.Client, server_: Any, first: str) -> None:
+    path = f"/v4/serving/{server_.model_server_id}"
+    for fallbacks, code in (
+        (["nowhere"], "fallback_not_found"),
+        (["minilm-bi-encoder"], "model_type_mismatch"),
+        ([first], "fallback_cycle"),
+    ):
+        answer = http.patch(path, json={"fallbacks": fallbacks})
+        assert (answer.status_code, answer.json()["code"]) == (422, code), answer.text
+        assert answer.json()["detail"][0]["loc"] == ["body", "fallbacks", 0]
+    assert http.patch(path, json={"fallbacks": [f"x{number}" for number in range(9)]}).status_code == 422
+
+
+def test_nothing_closes_a_circle_through_a_server(
+    client: SGPClient, http: httpx.Client, deployed: Deployed, name: str
+) -> None:
+    (a_model, a), (b_model, b), (c_model, c) = (deployed(what) for what in "abc")
+    server_id = client.model_servers.create(model_deployment_id=a, name=name).model_server_id
+    path = f"/v4/serving/{server_id}"
+    # The server leads to b, and b to c.
+    assert http.patch(path, json={"fallbacks": [b]}).status_code == 200
+    assert http.patch(f"/v4/models/{b_model}", json={"fallbacks": [c]}).status_code == 200
+
+    def refused(answer: httpx.Response, loc: list[Any], *way: str) -> None:
+        assert (answer.status_code, answer.json()["code"]) == (422, "fallback_cycle"), answer.text
+        assert answer.json()["detail"][0]["loc"] == loc
+        assert " → ".join(f"'{each}'" for each in way) in answer.json()["detail"][0]["msg"]
+
+    last = f"{name}-b", f"{name}-c"
+    # A model's fallbacks, whose owner need not know of the server.
+    refused(
+        http.patch(f"/v4/models/{c_model}", json={"fallbacks": [a]}), ["body", "fallbacks", 0], name, *last, f"{name}-a"
+    )
+    # What is behind the server: put there alone, beside another one, or by going back.
+    new = {"new_model_deployment_id": c}
+    refused(http.put(f"{path}/backend", json=new), ["body", "new_model_deployment_id"], name, *last)
+    shares = {"backends": [{"model_deployment_id": a}, {"model_deployment_id": c}]}
+    refused(http.patch(path, json=shares), ["body", "backends"], name, *last)
+    assert http.patch(path, json={"fallbacks": [], **shares}).status_code == 200
+    refused(http.patch(path, json={"fallbacks": [b]}), ["body", "fallbacks", 0], name, *last)
+    client.model_servers.update_backend(server_id, new_model_deployment_id=a)
+    assert http.patch(path, json={"fallbacks": [b]}).status_code == 200
+    refused(http.post(f"{path}/rollback"), ["path", "model_server_id"], name, *last)
+    assert client.model_servers.deployment.retrieve(server_id).model_deployment_id == a
+    # A server with them from its beginning.
+    refused(
+        http.post("/v4/serving", json={"name": f"{name} 2", "model_deployment_id": c, "fallbacks": [b]}),
+        ["body", "fallbacks", 0],
+        f"{name} 2",
+        *last,
+    )
+    # The other way round is none: whoever calls a never comes to the server.
+    made = http.post("/v4/serving", json={"name": f"{name} 3", "model_deployment_id": b, "fallbacks": [a]})
+    assert made.status_code == 200, made.text
+    assert http.patch(f"/v4/models/{a_model}", json={"fallbacks": [c]}).status_code == 200
+
+
+def test_any_type_of_model_falls_back(http: httpx.Client, name: str) -> None:
+    bundle = {"bundle_config": {"registry": "modelyard", "image": "fake", "tag": "latest"}}
+    for model_type in ("GENERIC", "AGENT", "BUNDLE"):
+        called = f"{name}-{model_type}"
+        body = {"name": called, "endpoint_type": "SYNC", "model_type": model_type, "vendor_configuration": bundle}
+        template = http.post("/v4/model-templates", json=body)
+        assert template.status_code == 200, template.text
+        spare = http.post(
+            "/v4/models", json={"name": called, "model_type": model_type, "model_template_id": template.json()["id"]}
+        ).json()["id"]
+        made = http.post(f"/v4/models/{spare}/deployments", json={"name": called, "wait_for_ready": False})
+        body = {"name": f"{called}-2", "model_type": model_type, "model_template_id": template.json()["id"]}
+        model = http.post("/v4/models", json={**body, "fallbacks": [called]})
+        assert model.status_code == 200, model.text
+        assert model.json()["fallbacks"] == [made.json()["id"]]

@@ -104,3 +104,37 @@ async def test_deployments_are_found_by_their_ids(store, make):
         found = await tx.deployments.of_ids([first.id, "nobody", second.id])
         assert {each.id for each in found} == {first.id, second.id}
         assert await tx.deployments.of_ids([]) == []
+
+
+async def test_which_servers_and_models_fall_back(store, make, server, accounts):
+    falls = replace(server, id="t", name="falls", alias=None, fallbacks=("x", "y"))
+    async with store.begin() as tx:
+        await tx.servers.add(server)
+        await tx.servers.add(falls)
+    (deployment,) = await make.deployed(store)
+    async with store.begin() as tx:
+        model = await tx.models.get(deployment.model_id, None)
+        assert await tx.models.falling_back(accounts[0]) == []
+        await tx.models.replace(replace(model, fallbacks=(deployment.id,)))
+    async with store.read() as tx:
+        assert await tx.servers.falling_back(accounts[0]) == [falls]
+        assert await tx.servers.falling_back(accounts[1]) == []
+        assert [each.id for each in await tx.models.falling_back(model.account_id)] == [model.id]
+        assert await tx.deployments.models_of([deployment.id, "gone"]) == {deployment.id: model.id}
+
+
+async def test_who_holds_an_account_is_waited_for_and_rows_of_it_are_not(store, other, server, accounts):
+    seen = []
+
+    async def second():
+        async with other.begin() as tx:
+            await tx.accounts.hold(accounts[0])
+            seen.extend(await tx.servers.all())
+
+    async with store.begin() as tx:
+        await tx.accounts.hold(accounts[0])
+        waiting = asyncio.create_task(second())
+        await asyncio.sleep(0.1)
+        await tx.servers.add(server)
+    await waiting
+    assert seen == [server]

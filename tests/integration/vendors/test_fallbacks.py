@@ -1,10 +1,13 @@
 """From hosted models to vendors and back: each answers where the other cannot."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from fake_vendor import FakeVendor
 from vendor_house import House, Start
+
+from modelyard.settings import AutoscaleSettings
 
 
 async def hosted(house: House, name: str, fallbacks: list[str], **parameters: Any) -> Any:
@@ -34,6 +37,15 @@ async def hosted(house: House, name: str, fallbacks: list[str], **parameters: An
     return deployment.json()
 
 
+async def until_it(house: House, deployment: Any, is_so: Callable[[Any], bool]) -> None:
+    path = f"/v4/models/{deployment['model_instance_id']}/deployments/{deployment['id']}"
+    async with asyncio.timeout(60):
+        while not is_so((await house.http.get(path)).json()):
+            await asyncio.sleep(0.1)
+    # What is told of it is written down a moment before calls are led there.
+    await house.parts.on_routes()
+
+
 async def test_a_vendor_answers_while_a_worker_starts(start: Start, vendor: FakeVendor) -> None:
     house = await start({"openai": {"api_key": "sk-1", "base_url": vendor.url}})
     own = await hosted(house, "mine", ["gpt-4o"], fake_load_seconds=3.0)
@@ -41,10 +53,7 @@ async def test_a_vendor_answers_while_a_worker_starts(start: Start, vendor: Fake
     assert first.status_code == 200, first.text
     assert first.json()["completions"][0][1] == ["Hello there"]
     assert first.headers["x-served-by"] != own["id"]
-    path = f"/v4/models/{own['model_instance_id']}/deployments/{own['id']}"
-    async with asyncio.timeout(30):
-        while (await house.http.get(path)).json()["status"] != "READY":
-            await asyncio.sleep(0.2)
+    await until_it(house, own, lambda seen: seen["status"] == "READY")
     later = await house.chat("mine")
     assert later.status_code == 200, later.text
     assert later.headers["x-served-by"] == own["id"]
@@ -64,6 +73,65 @@ async def test_a_hosted_model_answers_where_a_vendor_cannot(start: Start, vendor
         assert answer.status_code == 200, answer.text
         assert answer.headers["x-served-by"] == own["id"]
         vendor.line.clear()
+
+
+async def serve(house: House, deployment: Any, **more: Any) -> str:
+    """A model server of that name; gives its path."""
+    body = {"name": "Shown", "alias": "stable", "model_deployment_id": deployment["id"], **more}
+    made = await house.http.post("/v4/serving", json=body)
+    assert made.status_code == 200, made.text
+    return f"/v4/serving/{made.json()['model_server_id']}"
+
+
+async def logged(house: House, request_id: str) -> Any:
+    async with asyncio.timeout(30):
+        while True:
+            found = await house.http.get("/v4/call-logs", params={"request_id": request_id})
+            if found.json()["items"]:
+                return found.json()["items"][0]
+            await asyncio.sleep(0.1)
+
+
+ASKED = {"messages": [{"role": "user", "content": "Hi"}]}
+
+
+async def test_a_vendor_answers_for_a_server_whose_own_is_cold(start: Start, vendor: FakeVendor) -> None:
+    at_once = AutoscaleSettings(idle_seconds=0.1, down_window_seconds=0.5)
+    house = await start({"openai": {"api_key": "sk-1", "base_url": vendor.url}}, autoscale=at_once)
+    own = await hosted(house, "mine", [], fake_load_seconds=1.0)
+    await until_it(house, own, lambda seen: seen["status"] == "READY")
+    server = await serve(house, own, fallbacks=["gpt-4o"])
+    await until_it(house, own, lambda seen: seen["status_detail"]["workers_ready"] == 0)
+    overflow = await house.http.post(f"{server}/execute", json=ASKED)
+    assert overflow.status_code == 200, overflow.text
+    assert overflow.headers["x-served-by"] != own["id"]
+    assert len(vendor.asked) == 1
+
+
+async def test_a_vendor_answers_for_a_server_whose_own_fails(start: Start, vendor: FakeVendor) -> None:
+    house = await start({"openai": {"api_key": "sk-1", "base_url": vendor.url}})
+    own = await hosted(house, "mine", [], fake_fail="request")
+    await until_it(house, own, lambda seen: seen["status"] == "READY")
+    server = await serve(house, own, fallbacks=["gpt-4o"])
+    for stream in (False, True):
+        answer = await house.http.post(f"{server}/execute", json={**ASKED, "stream": stream})
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["x-served-by"] != own["id"]
+    assert len(vendor.asked) == 2
+
+
+async def test_a_hosted_model_answers_for_a_server_of_a_vendors(start: Start, vendor: FakeVendor) -> None:
+    house = await start({"retries": 0, "openai": {"api_key": "sk-1", "base_url": vendor.url}})
+    own = await hosted(house, "mine", [])
+    theirs = await house.model("theirs", "OPENAI", model="m")
+    server = await serve(house, theirs, fallbacks=["mine"])
+    for status, code in ((500, "server_error"), (429, "rate_limit_exceeded"), (401, "invalid_api_key")):
+        vendor.error(status, code)
+        answer = await house.http.post(f"{server}/execute", json=ASKED)
+        assert (answer.status_code, answer.headers["x-served-by"]) == (200, own["id"]), answer.text
+        vendor.line.clear()
+    line = await logged(house, answer.headers["x-request-id"])
+    assert (line["deployment_id"], line["served_by"]) == (theirs["id"], own["id"])
 
 
 async def test_a_circle_is_refused(start: Start, vendor: FakeVendor) -> None:

@@ -110,6 +110,28 @@ def test_a_backend_that_fails_or_goes_gets_no_calls_while_another_is_there() -> 
     assert resolve(RouteTable([dead], [server(*backends)]), ME, "stable") is dead
 
 
+def test_a_server_brings_its_own_fallbacks_before_those_of_the_models_behind_it() -> None:
+    routes = [
+        route("a", fallbacks=("m",)),
+        route("b"),
+        route("x", fallbacks=("a", "y")),
+        *(route(each) for each in ("y", "z", "m")),
+        route("going", status=DeploymentStatus.DELETE_IN_PROGRESS),
+    ]
+    behind = (Backend("a", 3), Backend("b", 1), Backend("z", 0))
+    table = RouteTable(routes, [server(*behind, fallbacks=("going", "x", "gone"))])
+    assert resolve(table, ME, "stable", draw=lambda: 0.0).fallbacks == ("b", "x", "y", "m")
+    assert resolve(table, ME, "stable", draw=lambda: 0.9).fallbacks == ("a", "x", "y", "m")
+    # Who calls the deployment itself is none of the server's callers.
+    assert resolve(table, ME, "a").fallbacks == ("m",)
+
+
+def test_a_server_with_nothing_behind_it_is_its_fallbacks() -> None:
+    table = RouteTable([B, route("c")], [server(Backend("gone"), fallbacks=("nowhere", "b", "c"))])
+    found = resolve(table, ME, "stable")
+    assert (found.deployment_id, found.fallbacks) == ("b", ("c",))
+
+
 def test_a_server_with_nothing_behind_it_says_so() -> None:
     with pytest.raises(Unavailable, match="no deployment behind it any more") as caught:
         resolve(RouteTable([B], [server()]), ME, "stable")

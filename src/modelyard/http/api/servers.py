@@ -30,7 +30,7 @@ _STOPS = "The server stops, and nothing was changed."
 @router.post("", responses=problems(404, 409))
 async def create(parts: GivenParts, scope: GivenScope, attempt: GivenAttempt, body: ServerCreate) -> ServerAnswer:
     """A stable name in front of a deployment, which may be swapped for another one later."""
-    draft = ServerDraft(body.name, body.alias)
+    draft = ServerDraft(body.name, body.alias, fallbacks=tuple(body.fallbacks or ()))
     return convert.answer(await parts.servers.create(scope, body.account_id, draft, body.model_deployment_id, attempt))
 
 
@@ -60,7 +60,8 @@ async def retrieve(parts: GivenParts, scope: GivenScope, model_server_id: str) -
 async def update(
     parts: GivenParts, scope: GivenScope, request: Request, model_server_id: str, body: ServerChange
 ) -> ServerAnswer:
-    """Change what is sent: its name, its alias, or how calls are shared among deployments."""
+    """Change what is sent: its name, its alias, how calls are shared among deployments, or who answers where those
+    cannot."""
     change = parts.servers.change(scope, model_server_id, lambda server: convert.changed(server, body))
     return convert.answer(await while_wanted(parts, request, change, _STOPS))
 

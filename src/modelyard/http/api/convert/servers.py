@@ -17,6 +17,7 @@ def changed(server: ModelServer, body: wire.ServerChange) -> ServerDraft:
         name=str(body.name) if "name" in sent else server.name,
         alias=body.alias if "alias" in sent else server.alias,
         backends=backends,
+        fallbacks=tuple(body.fallbacks or ()) if "fallbacks" in sent else None,
     )
 
 
@@ -38,6 +39,7 @@ def _values(server: ModelServer) -> dict[str, Any]:
         "backends": [
             wire.BackendAnswer(model_deployment_id=each.deployment_id, weight=each.weight) for each in server.backends
         ],
+        "fallbacks": list(server.fallbacks),
         "created_at": server.created_at,
         "created_by_user_id": server.created_by_user_id,
         "created_by_identity_type": server.created_by_identity_type,

@@ -31,6 +31,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"
 """A name that people read: something visible, on one line, not ending in a space."""
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Fallbacks = Annotated[list[Name], Field(max_length=100)]
 Text = Annotated[str, StringConstraints(max_length=262_144)]
 FreeForm = dict[str, Any]
 

@@ -10,6 +10,7 @@ from modelyard.http.api.wire.common import (
     MAX_INT,
     Body,
     Choice,
+    Fallbacks,
     Id,
     ListQuery,
     Name,
@@ -19,7 +20,6 @@ from modelyard.http.api.wire.common import (
 from modelyard.http.api.wire.deployments import DeploymentAnswer
 from modelyard.http.api.wire.groups import ModelGroupAnswer
 
-Fallbacks = Annotated[list[Name], Field(max_length=100)]
 Amount = Annotated[int, Field(ge=0, le=MAX_INT)]
 
 

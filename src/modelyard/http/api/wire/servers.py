@@ -7,7 +7,7 @@ from pydantic import MISSING, AfterValidator, BaseModel, ConfigDict, Field, Stri
 
 from modelyard.domain.accounts import IdentityType
 from modelyard.domain.servers import MAX_BACKENDS, MAX_WEIGHT
-from modelyard.http.api.wire.common import MAX_LIMIT, MAX_PAGE, Answer, Body, Id, Name
+from modelyard.http.api.wire.common import MAX_LIMIT, MAX_PAGE, Answer, Body, Fallbacks, Id, Name
 
 
 def _not_a_path(alias: str) -> str:
@@ -31,6 +31,8 @@ class ServerCreate(Body):
     name: Name
     model_deployment_id: Id
     alias: Alias | None = None
+    fallbacks: Fallbacks | None = None
+    """Ours: ids or names of deployments that answer, in this order, where none behind the server can."""
 
 
 class BackendGiven(Body):
@@ -45,6 +47,8 @@ class ServerChange(Body):
     alias: Alias | None = None
     backends: Annotated[list[BackendGiven], Field(min_length=1, max_length=MAX_BACKENDS)] | MISSING = MISSING
     """All that calls are shared among from now on, by weight."""
+    fallbacks: Fallbacks | None = None
+    """As a whole; null or an empty list: none any more."""
 
     @model_validator(mode="after")
     def _shares(self) -> "ServerChange":
@@ -88,6 +92,8 @@ class ServerAnswer(Answer):
     """The deployment with the largest share."""
     backends: list[BackendAnswer]
     """Ours: every deployment behind it, with its weight."""
+    fallbacks: list[str]
+    """Ours: ids of the deployments that answer, in this order, where none behind it can."""
     created_at: datetime
     created_by_user_id: str
     created_by_identity_type: IdentityType
