@@ -7,6 +7,7 @@ server lives; what a dead one left is read at the next start, and a record that 
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -31,9 +32,8 @@ class Journal:
     def __init__(self, directory: Path, bound: int) -> None:
         """``bound``: so many records are kept in a file, while the database is away."""
         directory.mkdir(parents=True, exist_ok=True)
-        name = f"{os.getpid()}-{uuid4().hex[:8]}"
-        self._paths = [directory / f"{name}-{turn}{_SUFFIX}" for turn in "ab"]
-        self._files = [_opened(path) for path in self._paths]
+        opened = [_opened(directory) for _ in range(2)]
+        self._paths, self._files = [path for path, _ in opened], [file for _, file in opened]
         self._lines = [0, 0]
         self._turn = 0
         self._bound = bound
@@ -47,7 +47,7 @@ class Journal:
             self.missed += 1
             return
         try:
-            os.write(self._files[self._turn], _encode(record) + b"\n")
+            _write_line(self._files[self._turn], _encode(record) + b"\n")
         except (OSError, UnicodeError, msgspec.MsgspecError) as error:
             if not self._failing:
                 log.error("usage.not_journaled", why=str(error))
@@ -97,10 +97,25 @@ def left_behind(directory: Path) -> Iterator[list[UsageRecord]]:
             path.unlink(missing_ok=True)
 
 
-def _opened(path: Path) -> int:
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return file
+def _opened(directory: Path) -> tuple[Path, int]:
+    """A new file, and nobody else's: between its making and its lock, another server that starts may have taken it
+    for one that was left behind, and removed it."""
+    while True:
+        path = directory / f"{os.getpid()}-{uuid4().hex[:8]}{_SUFFIX}"
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file), path.stat()):
+                return path, file
+        os.close(file)
+
+
+def _write_line(file: int, line: bytes) -> None:
+    """All of it or nothing: a part, which is what a full disk takes, would spoil the line after it too."""
+    written = os.write(file, line)
+    if written < len(line):
+        os.ftruncate(file, os.fstat(file).st_size - written)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _read(path: Path) -> Iterator[UsageRecord]:

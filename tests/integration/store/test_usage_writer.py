@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 
 import pytest
@@ -293,6 +294,42 @@ async def test_a_torn_line_costs_nothing_else(make, journals):
     journal = Journal(journals, 100)
     journal.append(make.usage())
     os.write(journal._files[0], b'{"id": "x", "star')
+    killed(journal)
+    with left_behind(journals) as records:
+        assert len(records) == 1
+
+
+async def test_a_disk_that_takes_half_a_line_costs_that_line_alone(make, journals, monkeypatch):
+    journal = Journal(journals, 100)
+    journal.append(make.usage())
+    whole = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda file, line: whole(file, line[:20]))
+        journal.append(make.usage())
+    assert journal.missed == 1
+    journal.append(make.usage())  # there is room again
+    killed(journal)
+    with left_behind(journals) as records:
+        assert len(records) == 2
+
+
+async def test_a_file_that_another_start_took_for_a_dead_server_s_is_made_again(make, journals, monkeypatch):
+    lock, stolen = fcntl.flock, []
+
+    def late(file, how):
+        if not stolen:  # the other one looks between the making of the file and its lock
+            stolen.append(file)
+            with monkeypatch.context() as other:
+                other.setattr(fcntl, "flock", lock)
+                with left_behind(journals) as records:
+                    assert records == []
+        lock(file, how)
+
+    with monkeypatch.context() as racing:
+        racing.setattr(fcntl, "flock", late)
+        journal = Journal(journals, 100)
+    journal.append(make.usage())
+    assert len(files(journals)) == 2
     killed(journal)
     with left_behind(journals) as records:
         assert len(records) == 1
