@@ -254,7 +254,7 @@ def _gateway(
 def _admission(ground: Ground, limiter: Limiter) -> Admission:
     settings = ground.settings
     assumed = settings.limits.assumed_response_tokens
-    return Admission(limiter, ground.pricing.at_most, assumed, settings.gateway.queue_seconds)
+    return Admission(limiter, ground.routes, ground.pricing.at_most, assumed, settings.gateway.queue_seconds)
 
 
 @contextlib.asynccontextmanager

@@ -41,8 +41,8 @@ class PriceSetting(Group):
 
 class LimitSettings(Group):
     assumed_response_tokens: Count = 4096
-    """What an answer is assumed to have at most where neither the call nor the model bounds it: so much is reserved of
-    limits until the call is over."""
+    """What an answer has at most where the call does not bound it and limits count tokens or money: so much is
+    reserved until the call is over, and asked of the model as max_tokens."""
     when_database_is_away: Literal["allow", "refuse"] = "allow"
     """Whether calls with limits go on while limits cannot be checked; what they use is counted afterwards."""
 

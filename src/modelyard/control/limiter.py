@@ -44,9 +44,15 @@ _CONCURRENT_RETRY_SECONDS = 1.0
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    asks: Sequence[Ask]
-    priority: int
+    limits: Sequence[Limit]
+    want: Want
+    until: float
+    """By the monotonic clock: when it waits no longer, where its limits let it wait at all."""
     granted: "asyncio.Future[Verdict]"
+
+    @property
+    def priority(self) -> int:
+        return max(limit.priority for limit in self.limits)
 
 
 class Limiter:
@@ -60,6 +66,9 @@ class Limiter:
         self._settings = settings
         self._table = LimitTable()
         self._waiting: list[_Waiting] = []
+        """Those that have just come."""
+        self._queue: list[_Waiting] = []
+        """Those that wait until there is enough left for them, in the order of coming within each priority."""
         self._abandoned: list[Ask] = []
         self._stir = asyncio.Event()
 
@@ -71,30 +80,26 @@ class Limiter:
         the limit, its window and when to come back; `Conflict` (price_unknown) where money is limited and nobody knows
         what the call costs."""
         _check_price(limits, want)
-        priority = max(limit.priority for limit in limits)
-        until = self._clock.monotonic() + max_wait
-        while True:
+        verdict = await self._decided(limits, want, self._clock.monotonic() + max_wait)
+        if verdict is None:
             wanted = asks(limits, want, self._clock.now())
-            verdict = await self._decided(wanted, priority)
-            if verdict is None:
-                return Admitted(tuple(map(_nothing_of, wanted)), (), self.gateway_id)
-            if verdict.exceeded is None:
-                return Admitted(tuple(ask.reservation for ask in wanted), verdict.left, self.gateway_id)
-            waits = verdict.exceeded.ask.limit.on_exceeded is OnExceeded.QUEUE and _may_pass(verdict.exceeded)
-            if not waits or self._clock.monotonic() + RETRY_SECONDS > until:
-                metrics.LIMITED.labels(verdict.exceeded.ask.kind.value).inc()
-                raise _exceeded(verdict.exceeded, self._clock.now())
-            await self._clock.sleep(RETRY_SECONDS)
+            return Admitted(tuple(map(_nothing_of, wanted)), (), self.gateway_id)
+        if verdict.exceeded is not None:
+            metrics.LIMITED.labels(verdict.exceeded.ask.kind.value).inc()
+            raise _exceeded(verdict.exceeded, self._clock.now())
+        return Admitted(tuple(left.ask.reservation for left in verdict.left), verdict.left, self.gateway_id)
 
     async def run(self) -> None:
         """Make reservations until cancelled."""
         while True:
-            await self._stir.wait()
+            await self._something_to_do()
             self._stir.clear()
-            waiting, self._waiting = self._waiting, []
-            live = [each for each in waiting if not each.granted.done()]
-            if live:
-                await self._decide(sorted(live, key=lambda each: -each.priority))
+            # Those that wait are asked for together with whoever has just come: so nobody of a lower priority, and
+            # nobody who came later, takes what they wait for.
+            asking = [each for each in (*self._queue, *self._waiting) if not each.granted.done()]
+            self._queue, self._waiting = [], []
+            if asking:
+                await self._decide(sorted(asking, key=lambda each: -each.priority))
             if self._abandoned:
                 abandoned, self._abandoned = self._abandoned, []
                 await self._give_back(abandoned)
@@ -119,40 +124,64 @@ class Limiter:
                 log.debug("limits are not tidied: the store is away", error=str(error))
             await self._clock.sleep(HOUSEKEEPING_SECONDS)
 
-    async def _decided(self, wanted: Sequence[Ask], priority: int) -> Verdict | None:
+    async def _something_to_do(self) -> None:
+        if not self._queue:
+            await self._stir.wait()
+            return
+        waits = [asyncio.ensure_future(each) for each in (self._stir.wait(), self._clock.sleep(RETRY_SECONDS))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _decided(self, limits: Sequence[Limit], want: Want, until: float) -> Verdict | None:
         """None where the store is away and calls are to go on."""
         granted: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(wanted, priority, granted))
+        self._waiting.append(_Waiting(limits, want, until, granted))
         self._stir.set()
         try:
             return await granted
         except asyncio.CancelledError:
-            if not granted.cancelled() and granted.exception() is None and granted.result().exceeded is None:
-                self._abandoned += wanted
-                self._stir.set()
+            if not granted.cancelled() and granted.exception() is None:
+                self._abandon(granted.result())
             raise
         except Unavailable:
             if self._settings.when_database_is_away == "refuse":
                 raise
             return None
 
-    async def _decide(self, waiting: Sequence[_Waiting]) -> None:
+    async def _decide(self, asking: Sequence[_Waiting]) -> None:
+        now = self._clock.now()
+        calls = [asks(each.limits, each.want, now) for each in asking]
         try:
             async with self._store.begin() as tx:
-                verdicts = await tx.limits.reserve([each.asks for each in waiting], self.gateway_id)
+                verdicts = await tx.limits.reserve(calls, self.gateway_id)
         except Exception as error:
             if not isinstance(error, Unavailable):
                 log.exception("limits could not be checked")
             told = error if isinstance(error, Unavailable) else Unavailable("Limits could not be checked.")
-            for each in waiting:
+            for each in asking:
                 if not each.granted.done():
                     each.granted.set_exception(told)
             return
-        for each, verdict in zip(waiting, verdicts, strict=True):
-            if not each.granted.done():
+        for each, verdict in zip(asking, verdicts, strict=True):
+            if each.granted.done():
+                self._abandon(verdict)
+            elif verdict.exceeded is not None and self._may_wait(each, verdict.exceeded):
+                self._queue.append(each)
+            else:
                 each.granted.set_result(verdict)
-            elif verdict.exceeded is None:
-                self._abandoned += each.asks
+
+    def _may_wait(self, waiting: _Waiting, exceeded: Left) -> bool:
+        waits = exceeded.ask.limit.on_exceeded is OnExceeded.QUEUE and _may_pass(exceeded)
+        return waits and self._clock.monotonic() + RETRY_SECONDS <= waiting.until
+
+    def _abandon(self, verdict: Verdict) -> None:
+        """Whoever asked has left: what was reserved for it goes back."""
+        if verdict.left:
+            self._abandoned += [left.ask for left in verdict.left]
+            self._stir.set()
 
     async def _give_back(self, abandoned: Sequence[Ask]) -> None:
         """Their callers left while it was decided."""

@@ -57,7 +57,8 @@ def estimate_text(text: str) -> int:
     return digits + (foreign * 3 + 3) // 4 + (size - foreign - digits + 2) // 3
 
 
-def _texts(message: Message) -> list[str]:
+def texts_of(message: Message) -> list[str]:
+    """All that a model reads of a message, images aside."""
     calls = [text for call in message.tool_calls or () for text in (call.function.name, call.function.arguments)]
     if isinstance(message.content, str):
         return [message.content, *calls]
@@ -75,7 +76,7 @@ def image_tokens(messages: Sequence[Message]) -> int:
 
 def estimate(messages: Sequence[Message]) -> int:
     """Roughly how many tokens a conversation has, its template included; see `estimate_text`."""
-    text = sum(estimate_text(text) for message in messages for text in _texts(message))
+    text = sum(estimate_text(text) for message in messages for text in texts_of(message))
     return text + MESSAGE_TOKENS * (len(messages) + 1) + image_tokens(messages)
 
 

@@ -120,6 +120,8 @@ class Admitted:
     left: tuple[Left, ...] = ()
     gateway_id: str = ""
     """Who reserved it."""
+    most_response: int | None = None
+    """What an answer is asked to have at most that the call itself does not bound: more is not reserved for it."""
 
 
 NOTHING_LIMITS = Admitted()
@@ -236,7 +238,11 @@ def settlement(records: Iterable[UsageRecord]) -> Settlement:
     for record in records:
         for each in record.reserved:
             key = (each.limit_id, each.kind, each.window)
-            if actual := spent(record, Kind(each.kind)):
+            actual = spent(record, Kind(each.kind))
+            if record.estimated and each.amount:
+                # What nobody counted is not held to be more than the most that it can have been.
+                actual = min(actual, each.amount)
+            if actual:
                 used[key] = used.get(key, 0) + actual
             if each.amount:
                 released[(*key, record.gateway_id)] = released.get((*key, record.gateway_id), 0) + each.amount

@@ -3,6 +3,7 @@ call brought along, and asking in the way that lets the worker stop when nobody 
 
 from collections.abc import Awaitable
 from dataclasses import replace
+from typing import TypeVar
 
 import msgspec
 
@@ -24,10 +25,11 @@ from modelyard.gateway.adapters.openai import OpenAIAdapter
 from modelyard.gateway.adapters.sgp import SgpAdapter
 from modelyard.gateway.adapters.wire import Adapter, StreamDecoder, WireRequest, unsupported
 from modelyard.gateway.forcing import UNSEEN, ForcedStream, as_schema, described, forced_tools
-from modelyard.gateway.metering import Call
+from modelyard.gateway.metering import Call, estimate_request
 from modelyard.gateway.tokens import Dialect, TokenCounter, Tongue
 
 Adapters = OpenAIAdapter | SgpAdapter | Adapter
+R = TypeVar("R", bound=TextRequest)
 
 
 class TextCall:
@@ -42,6 +44,7 @@ class TextCall:
         self._adapter = adapter
         self._counted = counted
         self._trimmed: Trimmed | None = None
+        self._ends_at: int | None = None
         self._vendors = call.route.vendor is not None
         own = isinstance(adapter, OpenAIAdapter) and not self._vendors
         templated = request.chat_template is not None and isinstance(adapter, OpenAIAdapter)
@@ -129,7 +132,7 @@ class TextCall:
         if isinstance(request, ChatRequest) and request.chat_template is not None:
             prompt = await self._rendered(tongue, request)
             if prompt is not None:
-                return self._adapter.encode_rendered(request, prompt)
+                return self._told(self._adapter.encode_rendered(self._bounded(request), prompt))
         return self._encoded(request)
 
     def _with_tools(self, request: ChatRequest, tongue: Tongue) -> WireRequest:
@@ -140,7 +143,8 @@ class TextCall:
         if self._forced:
             return self._encoded(as_schema(request if tongue.writes_tools else described(request), self._must_call))
         unseen = () if tongue.writes_tools or request.tool_choice == "none" else (UNSEEN,)
-        return replace(self._encoded(request), adjusted=unseen)
+        wire = self._encoded(request)
+        return replace(wire, adjusted=(*wire.adjusted, *unseen))
 
     async def _fitted(self, endpoint: Endpoint, request: ChatRequest) -> Trimmed:
         window = self._call.route.context_window
@@ -177,9 +181,28 @@ class TextCall:
         return await self._counter.rendered(tongue, request)
 
     def _encoded(self, request: TextRequest, route: Route | None = None) -> WireRequest:
+        request, route = self._bounded(request), route or self._call.route
         if isinstance(request, ChatRequest):
-            return self._adapter.encode_chat(request, route or self._call.route)
-        return self._adapter.encode_completion(request, route or self._call.route)
+            return self._told(self._adapter.encode_chat(request, route))
+        return self._told(self._adapter.encode_completion(request, route))
+
+    def _bounded(self, request: R) -> R:
+        """Where limits count tokens, an answer has an end, as no more is reserved for it. What it leaves of the
+        context window is the prompt's: nothing is dropped for it."""
+        most, window = self._call.admitted.most_response, self._call.route.context_window
+        if most is None or request.max_tokens is not None:
+            return request
+        if window is not None and not self._vendors:
+            most = min(most, window - (self._call.counted_prompt or estimate_request(request)))
+            if most < 1:  # an estimate, on the high side: the window itself is the end
+                return request
+        self._ends_at = most
+        return msgspec.structs.replace(request, max_tokens=most)
+
+    def _told(self, wire: WireRequest) -> WireRequest:
+        if self._ends_at is None:
+            return wire
+        return replace(wire, adjusted=(*wire.adjusted, f"max_tokens: under a limit {self._ends_at} was sent"))
 
 
 def begin(counter: TokenCounter, call: Call, request: TextRequest, adapter: Adapters) -> TextCall:

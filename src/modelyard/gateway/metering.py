@@ -114,6 +114,11 @@ class Call:
         self.adjusted: tuple[str, ...] = ()
         """What was asked for and had to be changed for whoever answered, in words."""
 
+    @property
+    def asked(self) -> Route:
+        """What was called, whoever answers."""
+        return self._asked
+
     def first_byte(self) -> None:
         """The first piece of the answer is on its way to the client. An answer that is sent whole has no other
         first byte than its end."""

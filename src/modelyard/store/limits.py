@@ -1,10 +1,11 @@
 """Limits, and how much of each is used."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, select
+from sqlalchemy import Row, bindparam, case, delete, func, select, update
 
 from modelyard.domain.accounts import IdentityType
 from modelyard.domain.limits import MONEY, Ask, Kind, Limit, OnExceeded, Settlement, Subject, Verdict, decide
@@ -27,6 +28,8 @@ _HOURS_BY = {
     Subject.ACCOUNT: usage_hours.c.account_id,
     Subject.MODEL: usage_hours.c.model_id,
 }
+
+_NAMES = ("limit_id", "kind", "window", "gateway_id")
 
 _Key = tuple[str, str, datetime]
 """(limit id, kind, window)"""
@@ -76,18 +79,21 @@ class Limits(Entities[Limit]):
         self._session.routes_changed()
 
     async def delete(self, entity_id: str) -> bool:
+        # The limit first, as whoever decides about it does: so neither waits for the other in a circle.
+        there = await super().delete(entity_id)
         await self._session.execute(delete(limit_use).where(limit_use.c.limit_id == entity_id))
         self._session.routes_changed()
-        return await super().delete(entity_id)
+        return there
 
     async def all(self) -> list[Limit]:
         return [_limit(row) for row in await self._session.execute(select(table))]
 
     async def reserve(self, calls: Sequence[Sequence[Ask]], gateway_id: str) -> list[Verdict]:
-        """Decide about calls, one after the other, each seeing what those before it have got."""
-        asks = [ask for call in calls for ask in call]
-        await self._hold({ask.limit.id for ask in asks})
-        used = await self._used(asks)
+        """Decide about calls, one after the other, each seeing what those before it have got. By the limits as they
+        are now: whoever asks may not have heard yet that one was changed, or is gone."""
+        held = await self._hold({ask.limit.id for call in calls for ask in call})
+        calls = [_now(call, held) for call in calls]
+        used = await self._used([ask for call in calls for ask in call])
         more: dict[_Key, int] = {}
         verdicts = []
         for call in calls:
@@ -102,16 +108,27 @@ class Limits(Entities[Limit]):
         return verdicts
 
     async def settle(self, settlement: Settlement) -> None:
-        """What is reserved becomes what is spent, in the transaction that writes the calls' usage. What a gateway had
-        reserved that was given up since is gone already."""
-        released = {key: -amount for key, amount in settlement.released.items() if key[3]}
-        there = await self._there(released)
-        spent = {(*key, _SPENT): amount for key, amount in settlement.spent.items()}
-        await self._add({**{key: amount for key, amount in released.items() if key in there}, **spent})
+        """What is reserved becomes what is spent, in the transaction that writes the calls' usage."""
+        held = await self._hold({*(key[0] for key in settlement.spent), *(key[0] for key in settlement.released)})
+        spent = {key: amount for key, amount in settlement.spent.items() if key[0] in held}
+        # A window of money that nobody has begun yet begins with all usage in it, of these calls too.
+        begun = await self._begun({key for key in spent if key[1] in MONEY})
+        counted = {key: amount for key, amount in spent.items() if key[1] not in MONEY or key in begun}
+        await self._add({(*key, _SPENT): amount for key, amount in counted.items()})
+        await self.give_back({key: amount for key, amount in settlement.released.items() if key[3]})
 
     async def give_back(self, amounts: Mapping[tuple[str, str, datetime, str], int]) -> None:
-        """Reservations of calls that are not made after all."""
-        await self._add({key: -amount for key, amount in amounts.items()})
+        """What calls had reserved that are over. What was given up since, when their gateway seemed lost, is gone
+        already: nobody gives back what later calls hold."""
+        named = {name: limit_use.c[name] == bindparam(f"of_{name}") for name in _NAMES}
+        left = limit_use.c.amount - bindparam("back")
+        statement = update(limit_use).where(*named.values()).values(amount=case((left > 0, left), else_=0))
+        values = [
+            {**{f"of_{name}": part for name, part in zip(_NAMES, key, strict=True)}, "back": amounts[key]}
+            for key in sorted(amounts)
+        ]
+        if values:
+            await self._session.execute(statement, values)
 
     async def give_up_lost(self, known: Iterable[str] = ()) -> None:
         """Drop what gateways have reserved that are not there any more: those neither in the list of gateways nor
@@ -129,11 +146,13 @@ class Limits(Entities[Limit]):
         )
         await self._session.execute(delete(limit_use).where(old))
 
-    async def _hold(self, limit_ids: Iterable[str]) -> None:
-        """One at a time decides about a limit. On SQLite a transaction that writes is alone anyway."""
+    async def _hold(self, limit_ids: Iterable[str]) -> dict[str, Limit]:
+        """Those of the limits that are there, by id. One at a time decides about a limit; on SQLite a transaction that
+        writes is alone anyway."""
+        statement = select(table).where(table.c.id.in_(sorted(limit_ids))).order_by(table.c.id)
         if self._session.on_postgresql:
-            rows = select(table.c.id).where(table.c.id.in_(sorted(limit_ids))).order_by(table.c.id)
-            await self._session.execute(rows.with_for_update())
+            statement = statement.with_for_update()
+        return {row.id: _limit(row) for row in await self._session.execute(statement)}
 
     async def _used(self, asks: Sequence[Ask]) -> dict[_Key, int]:
         keys = {_key(ask): ask for ask in asks}
@@ -148,9 +167,9 @@ class Limits(Entities[Limit]):
                 used[key] += int(amount)
                 if gateway_id == _SPENT:
                     begun.add(key)
-        for key, ask in keys.items():
-            if ask.kind in MONEY and key not in begun:
-                used[key] += await self._begin(ask)
+        for key in sorted(keys):
+            if keys[key].kind in MONEY and key not in begun:
+                used[key] += await self._begin(keys[key])
         return used
 
     async def _begin(self, ask: Ask) -> int:
@@ -164,21 +183,28 @@ class Limits(Entities[Limit]):
         await self._add({(*_key(ask), _SPENT): amount})
         return amount
 
-    async def _there(self, rows: Mapping[tuple[str, str, datetime, str], int]) -> set[tuple[str, str, datetime, str]]:
-        if not rows:
+    async def _begun(self, keys: set[_Key]) -> set[_Key]:
+        """Those of the windows in which what is spent is counted."""
+        if not keys:
             return set()
-        columns = (limit_use.c.limit_id, limit_use.c.kind, limit_use.c.window, limit_use.c.gateway_id)
-        statement = select(*columns).where(limit_use.c.limit_id.in_({key[0] for key in rows}))
-        return {tuple(row) for row in await self._session.execute(statement)}
+        statement = select(limit_use.c.limit_id, limit_use.c.kind, limit_use.c.window)
+        spent = limit_use.c.gateway_id == _SPENT
+        found = await self._session.execute(statement.where(spent, limit_use.c.limit_id.in_({key[0] for key in keys})))
+        return {tuple(row) for row in found} & keys
 
     async def _add(self, amounts: Mapping[tuple[str, str, datetime, str], int]) -> None:
         # Sorted: two that add to the same rows never wait for each other in a circle.
-        names = ("limit_id", "kind", "window", "gateway_id")
-        values = [{**dict(zip(names, key, strict=True)), "amount": amounts[key]} for key in sorted(amounts)]
+        values = [{**dict(zip(_NAMES, key, strict=True)), "amount": amounts[key]} for key in sorted(amounts)]
         if values:
             statement = self._session.inserting(limit_use).values(values)
             more = {"amount": limit_use.c.amount + statement.excluded.amount}
-            await self._session.execute(statement.on_conflict_do_update(index_elements=names, set_=more))
+            await self._session.execute(statement.on_conflict_do_update(index_elements=_NAMES, set_=more))
+
+
+def _now(call: Sequence[Ask], limits: Mapping[str, Limit]) -> list[Ask]:
+    """What is asked of the limits as they are, of those and those bounds alone that are still there."""
+    known = ((ask, limits.get(ask.limit.id)) for ask in call)
+    return [replace(ask, limit=limit) for ask, limit in known if limit is not None and ask.kind in limit.bounds]
 
 
 def _key(ask: Ask) -> _Key:

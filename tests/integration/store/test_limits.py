@@ -5,13 +5,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from modelyard.control.limiter import Limiter
 from modelyard.domain.accounts import IdentityType
 from modelyard.domain.limits import Kind, Limit, OnExceeded, Subject, Want
 from modelyard.domain.routes import RouteTable
+from modelyard.domain.usage import Reservation
 from modelyard.errors import Conflict, RateLimited
 from modelyard.settings import LimitSettings
+from modelyard.store.tables import limit_use
 from modelyard.testing.clock import FakeClock
 from modelyard.testing.usage import make_usage
 
@@ -212,7 +215,7 @@ async def test_a_caller_that_leaves_while_it_is_decided_keeps_nothing(store, lim
     raise AssertionError("a place is gone for good")
 
 
-async def test_waiting_calls_go_by_priority(store, limiter_of, limit):
+async def test_waiting_calls_go_by_priority_and_nobody_overtakes_them(store, limiter_of, limit):
     low = replace(limit, bounds={Kind.CONCURRENT: 1}, on_exceeded=OnExceeded.QUEUE)
     high = replace(low, priority=5)
     await put(store, low)
@@ -223,15 +226,84 @@ async def test_waiting_calls_go_by_priority(store, limiter_of, limit):
     async def call(which, name):
         admitted = await limiter.admit((which,), Want(), 1e9)
         order.append(name)
+        if len(order) == 1:
+            late = asyncio.create_task(call(low, "late"))
+            calls.append(late)
+            await asyncio.sleep(0)  # it asks before the place is free
         await ends(store, limiter, admitted)
 
-    waiting = [asyncio.create_task(call(*each)) for each in ((low, "low"), (low, "low"), (high, "high"))]
-    await asyncio.sleep(0.05)
+    calls = [asyncio.create_task(call(*each)) for each in ((low, "low 1"), (low, "low 2"), (high, "high"))]
+    while len(limiter._queue) < 3:
+        await asyncio.sleep(0.01)
     assert not order
     await ends(store, limiter, holder)
-    await asyncio.wait_for(asyncio.gather(*waiting), 30)
-    assert sorted(order) == ["high", "low", "low"]
-    assert order.index("high") <= 1  # it may have asked a moment after the place was free
+    while len(order) < 4:
+        await asyncio.sleep(0.01)
+    await asyncio.gather(*calls)
+    assert order == ["high", "low 1", "low 2", "late"]
+
+
+async def test_a_gateway_that_seemed_lost_gives_nothing_back_that_others_hold(store, limiter_of, limit):
+    limit = replace(limit, bounds={Kind.CONCURRENT: 2})
+    await put(store, limit)
+    limiter = limiter_of(store, FakeClock(HALF_PAST), "paused")
+    before = [await limiter.admit((limit,), Want(), 0) for _ in range(2)]
+    async with store.begin() as tx:
+        await tx.limits.give_up_lost(["another"])
+    await limiter.admit((limit,), Want(), 0)
+    for admitted in before:
+        await ends(store, limiter, admitted)
+    assert await outcomes([limiter.admit((limit,), Want(), 0) for _ in range(4)]) == 2
+
+
+async def test_what_an_abandoned_call_held_is_not_given_back_twice(store, limiter_of, limit):
+    limit = replace(limit, bounds={Kind.CONCURRENT: 1})
+    await put(store, limit)
+    async with store.begin() as tx:
+        await tx.limits.give_back({("limit", "concurrent_calls", datetime(1970, 1, 1, tzinfo=UTC), "one"): 1})
+    limiter = limiter_of(store, FakeClock(HALF_PAST), "one")
+    assert await outcomes([limiter.admit((limit,), Want(), 0) for _ in range(3)]) == 1
+
+
+async def test_a_changed_limit_counts_at_once_also_where_nobody_has_heard_of_it(store, limiter_of, limit):
+    await put(store, limit)
+    limiter = limiter_of(store, FakeClock(HALF_PAST), "one")
+    heard = await limiter.admit((limit,), Want(), 0)
+    async with store.begin() as tx:
+        await tx.limits.replace(replace(limit, bounds={Kind.CALLS: 2}))
+    assert await outcomes([limiter.admit((limit,), Want(), 0) for _ in range(3)]) == 1
+    async with store.begin() as tx:
+        await tx.limits.delete(limit.id)
+    gone = await limiter.admit((limit,), Want(), 0)
+    assert gone.reserved == ()
+    await ends(store, limiter, heard)  # nor is anything counted for it any more
+    async with store.read() as tx:
+        assert (await tx.limits._session.execute(select(limit_use))).all() == []
+
+
+async def test_what_was_only_estimated_counts_no_more_than_the_worst_case(store, limiter_of, limit):
+    limit = replace(limit, bounds={Kind.TOKENS: 100})
+    await put(store, limit)
+    limiter = limiter_of(store, FakeClock(HALF_PAST), "one")
+    admitted = await limiter.admit((limit,), Want(60), 0)
+    await ends(store, limiter, admitted, prompt_tokens=10, response_tokens=80, estimated=True)
+    (left,) = (await limiter.admit((limit,), Want(40), 0)).left
+    assert left.amount == 0
+
+
+async def test_a_budget_whose_first_call_was_let_through_unchecked_knows_of_all_spent(
+    store, limiter_of, limit, accounts
+):
+    limit = replace(limit, bounds={Kind.DAY: 100})
+    await put(store, limit)
+    spent = {"account_id": accounts[0], "key_id": "key", "vendor": "OPENAI", "cost_nano": 30, "started_at": HALF_PAST}
+    limiter = limiter_of(store, FakeClock(HALF_PAST), "one")
+    unchecked = Reservation("limit", "dollars_per_day", HALF_PAST.replace(hour=0, minute=0, second=0), 0)
+    async with store.begin() as tx:  # the database was away when the second of them was asked about
+        await tx.usage.add([make_usage(**spent)])
+        await tx.usage.add([make_usage(**spent, reserved=(unchecked,), gateway_id="one")])
+    (left,) = (await limiter.admit((limit,), Want(1, 40), 0)).left
+    assert left.amount == 0
 
 
 async def test_more_than_a_bound_ever_allows_is_not_waited_for(store, limiter_of, limit):

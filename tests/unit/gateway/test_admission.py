@@ -1,15 +1,23 @@
 """What a call is admitted for: all that it asks, in however many parts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from msgspec import structs
 
 from modelyard.domain.accounts import IdentityType
 from modelyard.domain.inference import ChatRequest, CompletionRequest, Message, NativeRequest
 from modelyard.domain.limits import Admitted, Kind, Limit, Subject, Want
+from modelyard.domain.models import ModelVendor
+from modelyard.domain.routes import Route
 from modelyard.domain.usage import Verb
-from modelyard.gateway.admission import Admission
-from modelyard.gateway.metering import Call, estimate_request
+from modelyard.domain.vendors import VendorTarget
+from modelyard.gateway.admission import Admission, Price
+from modelyard.gateway.metering import Call
+from modelyard.gateway.worst_case import most_prompt_tokens
 from modelyard.testing.clock import START, FakeClock
-from modelyard.testing.gateway import ACCOUNT, UsageList, make_caller, make_route
+from modelyard.testing.gateway import ACCOUNT, FakeRoutes, UsageList, make_caller, make_route
 
 ONE = ChatRequest(messages=[Message("user", "How are you?")], max_tokens=50)
 
@@ -27,36 +35,87 @@ LIMIT = Limit(
 )
 
 
+ASSUMED = 256
+FREE: Price = lambda *_: 0  # noqa: E731
+VENDOR = VendorTarget(ModelVendor.OPENAI, "gpt", "https://vendor.example", max_output_tokens=99)
+
+
 class Limiter:
-    def __init__(self) -> None:
+    def __init__(self, limits: tuple[Limit, ...]) -> None:
+        self.limits = limits
         self.wanted: list[Want] = []
+        self.asked_for: list[tuple[str, ...]] = []
 
     def limits_of(self, *ids: str) -> tuple[Limit, ...]:
-        return (LIMIT,)
+        self.asked_for.append(ids)
+        return self.limits
 
     async def admit(self, limits: Sequence[Limit], want: Want, max_wait: float) -> Admitted:
         self.wanted.append(want)
         return Admitted()
 
 
-async def wanted_for(request: NativeRequest, *parts: NativeRequest) -> Want:
-    limiter = Limiter()
-    admission = Admission(limiter, lambda *_: None, 256, 0)
-    call = Call(UsageList(), FakeClock(), make_caller(), ACCOUNT, make_route(), Verb.CHAT_COMPLETION, "r")
-    call.request, call.parts = request, parts
-    for _ in parts or (request,):
+async def admitted(call: Call, *others: Route, limits: tuple[Limit, ...] = (LIMIT,), price: Price = FREE) -> Want:
+    limiter = Limiter(limits)
+    admission = Admission(limiter, FakeRoutes(call.route, *others), price, ASSUMED, 0)
+    for _ in call.parts or (call.request,):
         await admission.admit(call)
     (want,) = limiter.wanted
     return want
 
 
+def call_of(request: NativeRequest, *parts: NativeRequest, **route: Any) -> Call:
+    call = Call(UsageList(), FakeClock(), make_caller(), ACCOUNT, make_route(**route), Verb.CHAT_COMPLETION, "r")
+    call.request, call.parts = request, parts
+    return call
+
+
+def most(request: NativeRequest, **route: Any) -> int:
+    return most_prompt_tokens(request, make_route(**route))
+
+
 async def test_one_request() -> None:
-    assert (await wanted_for(ONE)).tokens == estimate_request(ONE) + 50
+    assert (await admitted(call_of(ONE))).tokens == most(ONE) + 50
 
 
 async def test_every_choice_of_a_call_counts_and_is_asked_for_once() -> None:
-    assert (await wanted_for(ONE, ONE, ONE, ONE)).tokens == 3 * (estimate_request(ONE) + 50)
+    assert (await admitted(call_of(ONE, ONE, ONE, ONE))).tokens == 3 * (most(ONE) + 50)
     long = CompletionRequest(prompts=["x" * 300], max_tokens=10)
     short = CompletionRequest(prompts=["x"], max_tokens=10)
-    both = estimate_request(long) + estimate_request(short) + 20
-    assert (await wanted_for(short, long, short)).tokens == both
+    both = most(long) + most(short) + 20
+    assert (await admitted(call_of(short, long, short))).tokens == both
+
+
+async def test_an_answer_without_a_bound_gets_one() -> None:
+    open_end = structs.replace(ONE, max_tokens=None)
+    call = call_of(open_end, context_window=100_000)
+    assert (await admitted(call)).tokens == most(open_end) + ASSUMED
+    assert call.admitted.most_response == ASSUMED
+    assert (await admitted(call_of(open_end, vendor=VENDOR))).tokens == most(open_end) + 99
+
+
+async def test_it_gets_none_where_nobody_counts_tokens() -> None:
+    call = call_of(structs.replace(ONE, max_tokens=None))
+    await admitted(call, limits=(replace(LIMIT, bounds={Kind.CALLS: 1, Kind.DAY: 1}),))
+    assert call.admitted.most_response is None
+
+
+async def test_the_dearest_of_those_that_may_answer_counts() -> None:
+    other = make_route(deployment_id="other", model_id="dear", vendor=VENDOR)
+    another = make_route(deployment_id="another", vendor=VENDOR)
+    prices = {"other": 7, "another": 5}
+
+    def price(route: Route, prompt: int, response: int) -> int | None:
+        return prices.get(route.deployment_id)
+
+    assert (await admitted(call_of(ONE, fallbacks=("other", "another", "gone")), other, another, price=price)).nano == 7
+    del prices["another"]
+    assert (await admitted(call_of(ONE, fallbacks=("other", "another")), other, another, price=price)).nano is None
+
+
+async def test_the_limits_of_what_was_called_count_whoever_answers() -> None:
+    call = call_of(ONE)
+    call.turn_to(make_route(deployment_id="other", model_id="another model"))
+    limiter = Limiter((LIMIT,))
+    await Admission(limiter, FakeRoutes(), FREE, ASSUMED, 0).admit(call)
+    assert limiter.asked_for == [(ACCOUNT, "key-id", "identity-id", call.asked.model_id)]

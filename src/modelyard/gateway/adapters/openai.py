@@ -37,7 +37,8 @@ _rerank_answer = msgspec.json.Decoder(wire.RerankAnswer)
 _WITH_USAGE = wire.StreamOptions(include_usage=True)
 
 _OURS = (frozenset(wire.TextBody.__struct_fields__) - {"seed"}) | {
-    *("model", "input", "n", "query", "documents", "encoding_format"),
+    *("model", "input", "n", "best_of", "query", "documents", "encoding_format"),
+    *("max_completion_tokens", "n_predict"),  # max_tokens by other names
 }
 """Fields that a template's own request parameters may not set: they have a place of their own in a request. (A
 seed has one in few of them.)"""
