@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from modelyard.domain.revisions import MASK, is_secret_name
+from modelyard.domain.secrets import without_keys
 
 Facts = Mapping[str, Any]
 
@@ -63,7 +64,7 @@ def _masked(facts: Facts | None) -> Facts | None:
 
 
 def masked(value: Any, name: str = "") -> Any:
-    """``value`` with all in it that is secret by its name, or sealed, replaced."""
+    """``value`` with all in it that is secret by its name, or sealed, replaced; keys of ours are cut down."""
     if isinstance(value, Mapping):
         hidden = name in _SECRET_MAPPINGS
         return {key: MASK if hidden else masked(each, str(key)) for key, each in value.items()}
@@ -71,4 +72,4 @@ def masked(value: Any, name: str = "") -> Any:
         return [masked(each, name) for each in value]
     if value is not None and (is_secret_name(name) or (isinstance(value, str) and _SEALED.search(value))):
         return MASK
-    return value
+    return without_keys(value) if isinstance(value, str) else value

@@ -12,7 +12,13 @@ from modelyard.domain.deployments import Deployment
 from modelyard.domain.snapshots import Snapshot
 
 MASK = "***"
-_SECRET = re.compile(r"(?:^|_)(?:key|token|secret|passwd|password|credentials?|auth)(?:$|_)", re.IGNORECASE)
+_SECRET = re.compile(
+    r"(?:^|_)(?:(?:api|access|private|secret)?key|token|secrets?|passwd|password|passphrase|credentials?|auth|authorization)"
+    r"(?:$|_)",
+    re.IGNORECASE,
+)
+_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|-")
+"""Where a word ends in other spellings: apiKey, api-key."""
 _NO_PART = frozenset({"own_parameters", "own_resources"})
 
 
@@ -108,4 +114,4 @@ def _shown(name: str, value: Any) -> Any:
 
 def is_secret_name(name: str) -> bool:
     """Whether what goes by this name (the last part of a dotted one) is shown to nobody."""
-    return _SECRET.search(name.rpartition(".")[2]) is not None
+    return _SECRET.search(_BORDER.sub("_", name.rpartition(".")[2])) is not None
