@@ -7,15 +7,17 @@ import pytest
 from gateway_house import House, StartWorker, Worker, until
 from starlette.requests import Request
 
+from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID
 from modelyard.domain.call_logs import CallLogSettings, Captured, Keeps, KeptBody, KeptCall, LoggedCall
 from modelyard.domain.deployments import Deployment
+from modelyard.domain.rights import Role
 from modelyard.domain.usage import Outcome
 from modelyard.errors import Conflict
 from modelyard.http.api.replaying import replayed
 from modelyard.http.hot import hot_routes
 from modelyard.settings import GatewaySettings
 from modelyard.testing.deployments import deployment
-from modelyard.testing.gateway import ACCOUNT, KEY, make_route
+from modelyard.testing.gateway import ACCOUNT, KEY, make_caller, make_route
 from modelyard.testing.usage import make_usage
 
 CHAT = {"model": "chat", "messages": [{"role": "user", "content": "Hi"}]}
@@ -84,7 +86,7 @@ async def test_nothing_of_other_accounts(house: House, start_worker: StartWorker
     assert not keeper.calls
 
 
-def asker() -> Request:
+def asker(*headers: tuple[bytes, bytes]) -> Request:
     scope = {
         "type": "http",
         "asgi": {},
@@ -92,7 +94,7 @@ def asker() -> Request:
         "scheme": "http",
         "client": None,
         "server": None,
-        "headers": [(b"x-api-key", KEY.encode()), (b"cookie", b"no")],
+        "headers": [(b"x-api-key", KEY.encode()), (b"cookie", b"no"), *headers],
     }
     return Request(scope)
 
@@ -116,6 +118,25 @@ async def test_asked_again(house: House, start_worker: StartWorker, path: str, b
     assert "Hello" in answer.answer
     assert (await house.record()).request_id == answer.request_id
     assert not worker.asked[-1].json.get("stream")
+
+
+@pytest.mark.parametrize(
+    ("selected", "built_in", "payer"),
+    [(None, True, "second"), ("first", True, "first"), (None, False, ACCOUNT)],
+)
+async def test_who_is_in_several_accounts_asks_again_for_the_one_that_asked(
+    house: House, start_worker: StartWorker, selected: str | None, built_in: bool, payer: str
+) -> None:
+    house.keys.callers[KEY] = make_caller(dict.fromkeys(("first", "second", ACCOUNT), Role.MEMBER))
+    account = PLATFORM_ACCOUNT_ID if built_in else ACCOUNT
+    route = house.show(await start_worker(), deployment_id="5" * 36, account_id=account)
+    again = logged("/v4/chat-completions", json.dumps(CHAT))
+    again = replace(again, record=replace(again.record, account_id="second"))
+    request = asker(*([(b"x-selected-account-id", selected.encode())] if selected else []))
+    aimed = replace(aim(route), account_id=account)
+    answer = await replayed(hot_routes(house.gateway, house.keys, GatewaySettings()), request, again, aimed)
+    assert answer.status == 200, answer.answer
+    assert (await house.record()).account_id == payer
 
 
 @pytest.mark.parametrize(("path", "text"), [("/v1/x", "no json"), ("/v1/x", "[1]"), ("/v4/chunks/rank", "{}")])

@@ -15,17 +15,21 @@ from modelyard.domain.call_logs import KeptCall, LoggedCall
 from modelyard.domain.deployments import Deployment
 from modelyard.errors import Conflict
 from modelyard.http.api.wire.call_logs import Replayed
+from modelyard.http.auth import ACCOUNT_HEADER
 
 _OF_DEPLOYMENT = re.compile(r"/v4/models/[^/]+/(chat-completions|completions|embeddings|rerankings)\Z")
 _EXECUTE = re.compile(r"/v4/(models/[^/]+/deployments/[^/]+|serving/(a/)?[^/]+)/execute\Z")
-_PASSED_ON = (b"x-api-key", b"authorization", b"x-selected-account-id")
+_SELECTS = ACCOUNT_HEADER.encode()
+_PASSED_ON = (b"x-api-key", b"authorization", _SELECTS)
 
 
 async def replayed(routes: Sequence[Route], request: Request, logged: LoggedCall, deployment: Deployment) -> Replayed:
     """What ``deployment`` answers now. `Conflict` (call_not_replayable) for a call that named no model of its own."""
     assert logged.content is not None
     path, body = _aimed_at(logged.content, deployment)
-    scope = _scope(request, path, body)
+    # Whoever is in several accounts asks again for the one that asked at first, where it does not say another.
+    payer = logged.record.account_id if deployment.is_built_in else deployment.account_id
+    scope = _scope(request, path, body, payer)
     for route in routes:
         match, child = route.matches(scope)
         if match is Match.FULL:
@@ -61,8 +65,10 @@ def _not_replayable() -> Conflict:
     return Conflict(msg, code="call_not_replayable")
 
 
-def _scope(request: Request, path: str, body: bytes) -> Scope:
+def _scope(request: Request, path: str, body: bytes, payer: str) -> Scope:
     passed_on = [pair for pair in request.scope["headers"] if pair[0] in _PASSED_ON]
+    if not any(name == _SELECTS for name, _ in passed_on):
+        passed_on.append((_SELECTS, payer.encode()))
     length = (b"content-length", str(len(body)).encode())
     return {
         **{name: request.scope[name] for name in ("type", "asgi", "http_version", "scheme", "client", "server")},
