@@ -1,5 +1,6 @@
 """Replacing what accounts do not want to be stored. Patterns are RE2's: they run in linear time, whatever is given."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +17,12 @@ MAX_PATTERN_LENGTH = 512
 _options = re2.Options()
 _options.log_errors = False  # what is wrong is told to whoever sent it
 _options.max_mem = 1 << 20
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\/")
+"""JSON's, behind which a text could hide from a pattern; those of quotes and of what ends a line hide nothing."""
 _DIGITS = 6
 """Numbers with fewer digits are nobody's secret."""
+_EXACT = 2**53
+"""Below it a fraction that is whole is the number that was written."""
 
 
 def check(patterns: Sequence[str]) -> None:
@@ -52,28 +57,57 @@ class Redaction:
     def body(self, data: bytes, most: int, *, cut: bool = False) -> KeptBody:
         """``data`` redacted, and then bounded to ``most`` bytes; ``cut`` says that its end is missing already.
 
-        In JSON every text and every long number is looked at by itself, however it was escaped.
+        In JSON every text and every long number is looked at by itself, however it was escaped; what is no whole JSON
+        is looked at as text without escapes.
         """
-        try:
-            text = msgspec.json.encode(self._value(msgspec.json.decode(data))).decode() if data and not cut else None
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            text = None
-        if text is None:
-            text = self.text(data.decode(errors="replace"))
+        text = self._text_of(data, cut=cut)
         encoded = text.encode()
         if len(encoded) <= most:
             return KeptBody(text, cut)
         return KeptBody(encoded[:most].decode(errors="ignore"), truncated=True)
 
-    def _value(self, value: Any) -> Any:
+    def _text_of(self, data: bytes, *, cut: bool) -> str:
         if not self._patterns:
-            return value
+            return data.decode(errors="replace")
+        try:
+            if data and not cut:
+                return msgspec.json.encode(self._value(msgspec.json.decode(data))).decode()
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            pass  # it is no JSON, or such as nobody else would read either
+        return self.text(_ESCAPE.sub(_unescaped, data.decode(errors="replace")))
+
+    def _value(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):
             return [self._value(each) for each in value]
         if isinstance(value, dict):
-            return {self.text(name): self._value(each) for name, each in value.items()}
-        if isinstance(value, int) and abs(value) >= 10**_DIGITS and self.text(str(value)) != str(value):
-            return REPLACEMENT
-        return value
+            return self._mapping(value)
+        return REPLACEMENT if self._is_told(value) else value
+
+    def _mapping(self, value: dict[str, Any]) -> dict[str, Any]:
+        whole: dict[str, Any] = {}
+        for name, each in value.items():
+            shown = redacted = self.text(name)
+            number = 1
+            while shown in whole:
+                number += 1
+                shown = f"{redacted} ({number})"
+            whole[shown] = self._value(each)
+        return whole
+
+    def _is_told(self, value: Any) -> bool:
+        """Whether a pattern finds a number of many digits, however it was written."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) < 10**_DIGITS:
+            return False
+        spelt = [str(value)]
+        if isinstance(value, float) and abs(value) < _EXACT and value.is_integer():
+            spelt.append(str(int(value)))
+        return any(self.text(each) != each for each in spelt)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    if found[1] is None:
+        return "/"
+    character = chr(int(found[1], 16))
+    return character if character.isprintable() else found[0]

@@ -31,6 +31,47 @@ def test_what_is_no_json_is_redacted_as_text() -> None:
     assert Redaction([]).body(b"", 10).text == ""
 
 
+@pytest.mark.parametrize(
+    ("body", "cut"),
+    [
+        (b'{"x": "\\ud800", "m": "jo\\u0040example.org"}', False),
+        (b'{"m": "jo\\u0040example.org"}', True),
+        (b'{"m": "jo\\u0040example.org"', False),
+        (b'\xef\xbb\xbf{"m": "jo\\u0040example.org"}', False),
+        (b"[" * 5000 + b'"jo\\u0040example.org"' + b"]" * 5000, False),
+        (b'{"m": "\\u006ao\\u0040example\\u002Eorg"', False),
+    ],
+)
+def test_escapes_hide_nothing_where_it_is_no_whole_json_either(body: bytes, cut: bool) -> None:
+    text = Redaction([MAIL]).body(body, 20_000, cut=cut).text
+    assert "[redacted]" in text
+    assert "example" not in text
+
+
+def test_slashes_may_be_escaped_and_what_does_not_print_stays_so() -> None:
+    kept = Redaction(["https://secret"]).body(b'{"a": "https:\\/\\/secret", "b": "\\u0000\\ud83d\\u000a', 1000)
+    assert kept.text == '{"a": "[redacted]", "b": "\\u0000\\ud83d\\u000a'
+
+
+@pytest.mark.parametrize(
+    "number", ["4111111111111111", "-4111111111111111", "4111111111111111.0", "4.111111111111111e15"]
+)
+def test_numbers_are_found_however_they_are_written(number: str) -> None:
+    body = f'{{"card": {number}, "big": 1e300, "small": 0.5, "yes": true}}'.encode()
+    kept = json.loads(Redaction([r"4\d{15}"]).body(body, 1000).text)
+    assert kept == {"card": "[redacted]", "big": 1e300, "small": 0.5, "yes": True}
+
+
+def test_no_name_in_an_object_takes_another_s_place() -> None:
+    kept = Redaction([MAIL]).body(b'{"a@x.org": 1, "b@x.org": 2, "[redacted] (2)": 3}', 1000)
+    assert json.loads(kept.text) == {"[redacted]": 1, "[redacted] (2)": 2, "[redacted] (2) (2)": 3}
+
+
+def test_without_patterns_a_body_is_kept_to_the_byte() -> None:
+    body = '{"a":  1.50, "a": "\\u0040"}'
+    assert Redaction([]).body(body.encode(), 1000).text == body
+
+
 def test_redacted_first_and_cut_then() -> None:
     """Otherwise half of a secret would stay where the cut goes through it."""
     kept = Redaction([r"secret-\w+"]).body(b'"xxxx secret-abcdefgh"', 14)
