@@ -167,7 +167,7 @@ class SecuritySettings(Group):
     first one encrypts. Not set: the one in ``<data_dir>/secret.key``, which is made at first use."""
     fetch_images: bool = False
     """Whether images whose addresses callers give are fetched by this server for vendors that fetch none themselves:
-    from public addresses only, at most 20 of 20 MiB each, in at most 10 seconds."""
+    from public addresses only, at most 20 of 20 MiB together, in at most 10 seconds."""
     private_addresses: bool | None = None
     """Whether accounts may name vendors' addresses in private networks. Not set: yes while the server listens on
     loopback only. Addresses in these settings may be anywhere."""

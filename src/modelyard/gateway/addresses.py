@@ -9,6 +9,20 @@ import ipaddress
 import socket
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_WITHIN = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "::/96",  # IPv4-compatible: the older kind once more (RFC 4291, 2.5.5.1)
+            "::ffff:0:0:0/96",  # IPv4-translated (RFC 2765)
+            "64:ff9b:1::/48",  # a network's own NAT64 (RFC 8215)
+            "fec0::/10",  # site-local (RFC 3879)
+            "5f00::/16",  # segment routing within a network (RFC 9602)
+            "168.63.129.16/32",  # Azure's own services, as every machine there sees them
+        ),
+    )
+)
+"""What `ipaddress` takes for public, or takes for it in some versions, and what does not lead into the internet."""
 
 
 class PrivateAddress(OSError):
@@ -18,7 +32,10 @@ class PrivateAddress(OSError):
 async def public_addresses(host: str, port: int) -> list[str]:
     """The addresses of ``host``, all of them public. Raises `PrivateAddress` where any is not, and OSError where the
     name means nothing."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        raise OSError(f"{host} is no name") from error
     addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
     for address in addresses:
         if not is_public(address):
@@ -38,4 +55,4 @@ def is_public(address: str) -> bool:
             ip = ip.ipv4_mapped
         elif ip in _NAT64:
             ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _WITHIN)

@@ -23,6 +23,8 @@ HIGH_WATER_BYTES = 256 * 1024
 """Unread bytes of an answer at which reading from the worker pauses until the client has taken some."""
 
 MAX_HEADERS = 256
+MAX_BODY_BYTES = 512 * 1024 * 1024
+"""Of an answer that is wanted whole: who never ends it must not fill the gateway's memory."""
 
 
 class Garbage(Exception):
@@ -92,6 +94,8 @@ class Connection(asyncio.Protocol):
         """The whole body."""
         while not self._complete:
             await self._wait(reading=True)
+            if self._buffered > MAX_BODY_BYTES:
+                raise Garbage(f"a body of more than {MAX_BODY_BYTES // 1024**2} MiB")
         return self._take()
 
     async def read_some(self) -> bytes:

@@ -4,9 +4,11 @@ public addresses only, within bounds of size, time and number; never otherwise.
 What an image is, its own first bytes say, and not the server that sends it.
 """
 
+import asyncio
 import base64
 from collections.abc import Iterator
-from urllib.parse import urljoin, urlsplit
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import msgspec
 
@@ -15,15 +17,20 @@ from modelyard.domain.vendors import VendorTarget
 from modelyard.errors import InvalidRequest, ModelyardError
 from modelyard.gateway.adapters.images import inline_image
 from modelyard.gateway.adapters.wire import WireRequest
-from modelyard.gateway.addresses import PrivateAddress
+from modelyard.gateway.addresses import PrivateAddress, public_addresses
+from modelyard.gateway.opening import port_of
 from modelyard.gateway.together import together
 from modelyard.gateway.upstream import Answer, Lost, Patience, Upstream, Way
 from modelyard.gateway.vendors.formats import fetches_images
 
 MOST_BYTES = 20 * 1024 * 1024
+"""Of all images of a call together."""
 MOST_IMAGES = 20
+MOST_LETTERS = 8192
+"""Of an address."""
 MOST_REDIRECTS = 3
 SECONDS = 10.0
+"""For all of them, redirects included."""
 
 _PATIENCE = Patience(SECONDS, SECONDS, "The image's server", Way.GUARDED)
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -42,7 +49,7 @@ class Images:
         if not isinstance(request, ChatRequest) or fetches_images(target.vendor):
             return request
         urls = list(dict.fromkeys(_elsewhere(request)))
-        if not urls:
+        if not urls or (fetches_images(target.vendor) is None and await _fetches(target)):
             return request
         if not self._allowed:
             raise _refused(
@@ -51,12 +58,20 @@ class Images:
             )
         if len(urls) > MOST_IMAGES:
             raise _refused(f"there are {len(urls)} images to be fetched; at most {MOST_IMAGES} are")
-        images = dict(zip(urls, await together(self._fetched, urls), strict=True))
+        images = dict(zip(urls, await self._all_of(urls), strict=True))
         return msgspec.structs.replace(request, messages=[_with(message, images) for message in request.messages])
 
-    async def _fetched(self, url: str) -> ImageData:
+    async def _all_of(self, urls: list[str]) -> list[ImageData]:
+        left = _Left()
         try:
-            data = await self._body(url)
+            async with asyncio.timeout(SECONDS):
+                return await together(lambda url: self._fetched(url, left), urls)
+        except TimeoutError as error:
+            raise _refused(f"fetching the images took more than {SECONDS:g} seconds") from error
+
+    async def _fetched(self, url: str, left: "_Left") -> ImageData:
+        try:
+            data = await self._body(url, left)
         except Lost as lost:
             private = isinstance(lost.__cause__, PrivateAddress)
             why = "it is in a private network" if private else "its server cannot be reached"
@@ -70,11 +85,11 @@ class Images:
             raise _refused(f"what is at {_shown(url)} is no PNG, JPEG, GIF or WebP image")
         return ImageData(base64.b64encode(data).decode("ascii"), media_type)
 
-    async def _body(self, url: str) -> bytes:
+    async def _body(self, url: str, left: "_Left") -> bytes:
         for _ in range(MOST_REDIRECTS + 1):
             answer = await self._asked(url)
             if answer.status not in _REDIRECTS:
-                return await _read(answer, url)
+                return await _read(answer, url, left)
             onwards = answer.header("location")
             answer.close()
             if not onwards:
@@ -83,24 +98,53 @@ class Images:
         raise _refused(f"the image at {_shown(url)} is not there, but always elsewhere")
 
     async def _asked(self, url: str) -> Answer:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-            raise _refused("an image's address is one of http or https, without a password")
+        parts = _parsed(url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         wire = WireRequest(path, b"", method="GET", headers=(("accept-encoding", "identity"),))
         return await self._upstream.send(f"{parts.scheme}://{parts.netloc}", wire, _PATIENCE)
 
 
-async def _read(answer: Answer, url: str) -> bytes:
+@dataclass(slots=True)
+class _Left:
+    """What the images of one call may still be."""
+
+    bytes: int = field(default_factory=lambda: MOST_BYTES)
+
+
+async def _fetches(target: VendorTarget) -> bool:
+    """Whether the server behind ``target`` may be told addresses: none that stands within our own walls, where it could
+    be made to look around, or of which nobody knows where it stands."""
+    try:
+        url = urlsplit(target.base_url)
+        await public_addresses(url.hostname or "", port_of(url))
+    except OSError:
+        return False
+    return bool(url.hostname)
+
+
+def _parsed(url: str) -> SplitResult:
+    """Raises `InvalidRequest` where ``url`` is no address of something that anybody could fetch."""
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
+        fine = fine and parts.netloc.isascii() and parts.port != 0 and len(url) <= MOST_LETTERS
+    except ValueError:
+        fine = False
+    if not fine:
+        raise _refused("an image's address is one of http or https, in ASCII, not too long, and without a password")
+    return parts
+
+
+async def _read(answer: Answer, url: str, left: _Left) -> bytes:
     if answer.status != 200:
         answer.close()
         raise _refused(f"the image at {_shown(url)} was not fetched: its server answers with status {answer.status}")
-    pieces, size = [], 0
+    pieces = []
     try:
         while piece := await answer.read_some():
-            size += len(piece)
-            if size > MOST_BYTES:
-                raise _refused(f"the image at {_shown(url)} has more than {MOST_BYTES // 1024**2} MiB")
+            left.bytes -= len(piece)
+            if left.bytes < 0:
+                raise _refused(f"with the image at {_shown(url)} there are more than {MOST_BYTES // 1024**2} MiB")
             pieces.append(piece)
     finally:
         answer.close()

@@ -139,7 +139,7 @@ class Upstream:
         try:
             pool = self._workers if patience is self._patience else self._pools[patience.way]
             connection = await pool.connection(address)
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, UnicodeError) as error:  # the last: what is no name at all
             gone = Unavailable(f"{who} cannot be reached.", code="worker_unreachable")
             raise Lost(gone, unreachable=True) from error
         try:
@@ -190,5 +190,7 @@ def _head(method: str, address: str, path: str) -> bytes:
 def _broken(error: Cut | Garbage | Silence, who: str) -> ModelyardError:
     if isinstance(error, Silence):
         return UpstreamTimeout(f"{who} stopped in the middle of its answer.")
+    if isinstance(error, Garbage):
+        return UpstreamError(f"{who} gave an answer that cannot be read: {error}.", code="upstream_garbage")
     msg = f"{who} broke the connection in the middle of its answer."
     return UpstreamError(msg, code="upstream_cut_off")

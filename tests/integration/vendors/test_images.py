@@ -114,7 +114,19 @@ async def test_what_is_not_fetched(start: Start, vendor: FakeVendor, answer: byt
 
 
 @pytest.mark.parametrize(
-    "url", ["http://localhost:1/x", "http://10.0.0.1/x", "http://0/x", "http://user:pw@images.test/x"]
+    "url",
+    [
+        "http://localhost:1/x",
+        "http://10.0.0.1/x",
+        "http://0/x",
+        "http://user:pw@images.test/x",
+        "http://images.test:99999/x",
+        "http://images.test:port/x",
+        "http://[::1/x",
+        f"http://{'a' * 300}/x",
+        "http://b\u00fccher.test/x",
+        f"http://images.test/{'x' * 9000}",
+    ],
 )
 async def test_never_from_within(start: Start, vendor: FakeVendor, url: str) -> None:
     refused = await ask(await bedrock(start, vendor), url)
@@ -127,7 +139,52 @@ async def test_large_images_and_many(start: Start, vendor: FakeVendor, monkeypat
     house = await bedrock(start, vendor)
     async with image_server(whole(PNG + b"x" * 2000)) as (url, _):
         assert "more than" in (await ask(house, url)).text
+    async with image_server(whole(PNG + b"x" * 600)) as (url, _):
+        assert "more than" in (await ask(house, f"{url}/1", f"{url}/2")).text, "all of them count together"
     assert "at most 20" in (await ask(house, *(f"http://images.test/{n}" for n in range(21)))).text
+
+
+async def test_slow_images(start: Start, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many redirects and images there are, they have one time."""
+    monkeypatch.setattr("modelyard.gateway.images.SECONDS", 0.2)
+    house = await bedrock(start, vendor)
+    async with image_server(b"") as (url, _):
+        monkeypatch.setattr("modelyard.gateway.images.Images._body", never)
+        refused = await ask(house, url)
+    assert (refused.status_code, refused.json()["code"]) == (422, "image_not_fetched"), refused.text
+    assert "more than 0.2 seconds" in refused.text
+
+
+async def never(*_: object) -> bytes:
+    await asyncio.Event().wait()
+    return b""
+
+
+@pytest.mark.parametrize("url", ["http://169.254.169.254/x", "https://images.test/cat.png"])
+async def test_a_server_within_the_walls_is_sent_nowhere(start: Start, vendor: FakeVendor, url: str) -> None:
+    house = await start({"other": {"base_url": vendor.url}})
+    await house.model("nova", "OTHER", model="vision", base_url=vendor.url, images=True)
+    refused = await ask(house, url)
+    assert (refused.status_code, refused.json()["code"]) == (422, "image_not_fetched"), refused.text
+    assert not vendor.asked
+
+
+async def test_a_server_within_the_walls_is_given_what_was_fetched(start: Start, vendor: FakeVendor) -> None:
+    house = await start({"other": {"base_url": vendor.url}}, security=SecuritySettings(fetch_images=True))
+    await house.model("nova", "OTHER", model="vision", base_url=vendor.url, images=True)
+    async with image_server(whole(PNG)) as (url, _):
+        answer = await ask(house, url)
+    assert answer.status_code == 200, answer.text
+    [part] = vendor.asked[0].body["messages"][0]["content"]
+    assert part["image_url"]["url"] == "data:image/png;base64,iVBORw0KGgpwaXhlbHM="
+
+
+async def test_what_only_the_vendors_own_server_could_read_is_refused(start: Start, vendor: FakeVendor) -> None:
+    house = await start({"openai": {"api_key": "sk-1", "base_url": vendor.url}})
+    await house.model("nova", "OPENAI", model="gpt-4o", images=True)
+    refused = await ask(house, "file:///etc/passwd")
+    assert refused.status_code == 422, refused.text
+    assert not vendor.asked
 
 
 async def test_passed_on_to_vendors_that_fetch(start: Start, vendor: FakeVendor) -> None:

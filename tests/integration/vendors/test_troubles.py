@@ -210,6 +210,24 @@ async def test_a_long_conversation_is_trimmed_by_an_estimate(start: Start, vendo
     assert alone.status_code == 200, alone.text
 
 
+async def test_an_answer_that_is_too_long_does_not_fill_the_memory(
+    start: Start, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelyard.gateway.connections.MAX_BODY_BYTES", 1024**2)
+    house = await openai(start, vendor)
+    vendor.answer(200, {"choices": [], "padding": "x" * 4 * 1024**2})
+    answer = await house.chat("gpt-4o")
+    assert (answer.status_code, answer.json()["code"]) == (502, "upstream_garbage"), answer.text
+    assert "more than 1 MiB" in answer.text
+
+
+async def test_an_address_that_is_no_name_is_told_and_not_a_crash(start: Start, vendor: FakeVendor) -> None:
+    house = await start({"other": {"base_url": vendor.url}})
+    await house.model("nowhere", "OTHER", model="m", base_url=f"http://{'a' * 300}.test/v1")
+    answer = await house.chat("nowhere")
+    assert (answer.status_code, answer.json()["code"]) == (503, "vendor_unreachable"), answer.text
+
+
 async def test_a_stream_that_hangs_ends_with_an_error(start: Start, vendor: FakeVendor) -> None:
     async def hanging() -> AsyncIterator[str]:
         yield 'data: {"choices": [{"index": 0, "delta": {"content": "Half"}}]}\n\n'

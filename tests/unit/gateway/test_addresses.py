@@ -35,6 +35,11 @@ def test_public(address: str) -> None:
         "64:ff9b::7f00:1",
         "2002:7f00:1::",
         "2001:0:7f00:1::",
+        "::7f00:1",
+        "::ffff:0:7f00:1",
+        "64:ff9b:1::7f00:1",
+        "fec0::1",
+        "168.63.129.16",
     ],
 )
 def test_private(address: str) -> None:
@@ -44,6 +49,12 @@ def test_private(address: str) -> None:
 async def test_a_name_within_the_walls() -> None:
     with pytest.raises(PrivateAddress):
         await public_addresses("localhost", 80)
+
+
+@pytest.mark.parametrize("host", ["a" * 300, "...."])
+async def test_what_is_no_name_at_all(host: str) -> None:
+    with pytest.raises(OSError, match="no name"):
+        await public_addresses(host, 80)
 
 
 @pytest.mark.parametrize("host", ["0x7f000001", "2130706433", "127.1", "0177.0.0.1"])

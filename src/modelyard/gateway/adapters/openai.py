@@ -24,6 +24,7 @@ from modelyard.domain.routes import Route
 from modelyard.errors import ModelyardError, UpstreamError
 from modelyard.gateway.adapters import openai_wire as wire
 from modelyard.gateway.adapters.faults import decode_error, stream_error
+from modelyard.gateway.adapters.images import data_url, inline_image, remote_image
 from modelyard.gateway.adapters.openai_tools import add_tools, pieces_of, whole_calls
 from modelyard.gateway.adapters.streams import ChunkStream, Counts
 from modelyard.gateway.adapters.wire import WireRequest, bindings_of, decoded, unsupported, wants_logprobs
@@ -232,15 +233,12 @@ def _message(message: Message) -> Any:
 def _part(part: Part) -> dict[str, Any]:
     if part.text is not None:
         return {"type": "text", "text": part.text}
-    url: dict[str, Any] = {}
-    if part.image_url is not None:
-        url["url"], detail = part.image_url.url, part.image_url.detail
-    else:
-        assert part.image_data is not None
-        url["url"] = f"data:{part.image_data.media_type};base64,{part.image_data.data}"
-        detail = part.image_data.detail
-    if detail is not None:
-        url["detail"] = detail
+    inline = inline_image(part)
+    image = inline or part.image_url
+    assert image is not None
+    url = {"url": remote_image(part) if inline is None else data_url(inline)}
+    if image.detail is not None:
+        url["detail"] = image.detail
     return {"type": "image_url", "image_url": url}
 
 

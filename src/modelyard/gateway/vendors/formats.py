@@ -34,9 +34,11 @@ def adapter_for(vendor: ModelVendor) -> Adapter:
     return adapter
 
 
-_FETCH_NONE = frozenset({ModelVendor.BEDROCK})
+_FETCH = frozenset(ModelVendor) - {ModelVendor.BEDROCK, ModelVendor.OTHER, ModelVendor.LLMENGINE}
+_MAY_BE_OURS = frozenset({ModelVendor.OTHER, ModelVendor.LLMENGINE})
 
 
-def fetches_images(vendor: ModelVendor) -> bool:
-    """Whether ``vendor`` takes an image's address, and fetches it itself."""
-    return vendor not in _FETCH_NONE
+def fetches_images(vendor: ModelVendor) -> bool | None:
+    """Whether ``vendor`` takes an image's address, and fetches it itself; None where that depends on where its server
+    stands: within our own walls it must not be sent about."""
+    return None if vendor in _MAY_BE_OURS else vendor in _FETCH
