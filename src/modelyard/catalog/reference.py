@@ -49,13 +49,16 @@ def _starters(catalog: Catalog) -> Iterator[str]:
 
 
 def _vendors(catalog: Catalog) -> Iterator[str]:
-    yield "| Model | Vendor | Type | Window | Most output | Input | Cached input | Output |"
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    yield "| Model | Vendor | Type | Window | Most output | Capabilities | Input | Cached input | Output |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     for model in catalog.vendor_models:
         name = f"`{model.name}`" + (f" (until {model.deprecated})" if model.deprecated else "")
         tokens = [f"{count:,}" if count else "" for count in (model.context_window, model.max_output_tokens)]
+        can = ", ".join(sorted(model.capabilities))
         prices = [_millions(model, part) for part in ("input", "cached_input", "output")]
-        yield f"| {' | '.join([name, model.vendor, model.model_type, *tokens, *prices])} |"
+        if not any(prices):
+            prices[0] = "not known"
+        yield f"| {' | '.join([name, model.vendor, model.model_type, *tokens, can, *prices])} |"
 
 
 def _millions(model: VendorModel, part: str) -> str:

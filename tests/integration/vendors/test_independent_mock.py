@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from fake_formats import events, root
 from fake_vendor import FakeVendor
-from vendor_house import House, Start
+from openai import AsyncOpenAI
+from vendor_house import KEY, House, Start
 
 INSTALLED = Path(__file__).parents[3] / ".cache" / "peers" / "node_modules" / ".bin" / "llmock"
 MOCK = str(INSTALLED) if INSTALLED.exists() else shutil.which("llmock")
@@ -28,11 +29,17 @@ pytestmark = pytest.mark.skipif(
     MOCK is None or shutil.which("node") is None, reason="aimock is not installed; this file says how"
 )
 
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+"""A dot."""
 WHEN = {"name": "get_time", "arguments": {"zone": "CET"}}
 FIXTURES = [
     {"match": {"userMessage": "hello"}, "response": {"content": "Hello! How can I help you today, dear friend?"}},
     {"match": {"userMessage": "time", "hasToolResult": False}, "response": {"toolCalls": [WHEN]}},
     {"match": {"userMessage": "time", "hasToolResult": True}, "response": {"content": "It is noon."}},
+    {
+        "match": {"systemMessage": "Be brief", "userMessage": "in short"},
+        "response": {"content": "Yes.", "usage": {"prompt_tokens": 21, "completion_tokens": 3, "total_tokens": 24}},
+    },
     {"match": {"inputText": "sky"}, "response": {"embedding": [0.5, -0.25]}},
     {
         "match": {"userMessage": "slowly"},
@@ -101,7 +108,7 @@ async def house(request: pytest.FixtureRequest, start: Start, mock: str, vendor:
         }
     house = await start({name.lower(): access})
     own = {"base_url": mock + path} if name in ("OTHER", "LLMENGINE") else {}
-    await house.model("model", name, model=model, **own)
+    await house.model("model", name, model=model, images=True, **own)
     return house
 
 
@@ -131,6 +138,39 @@ async def test_the_same_calls_to_every_vendor(house: House) -> None:
     limited = await house.chat("model", "slowly", max_tokens=50)
     assert (limited.status_code, limited.json()["code"]) == (429, "vendor_rate_limited")
     assert int(limited.headers["retry-after"]) >= 1
+
+
+async def test_the_same_conversation_with_every_vendor_by_openais_client(house: House) -> None:
+    """System's words, an image, texts to stop at and an effort; whole and streamed, with counts."""
+    asked: Any = {
+        "model": "model",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "hello"},
+            {"role": "assistant", "content": "Hello!"},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "in short: what is this"},
+                    {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
+                ],
+            },
+        ],
+        "max_tokens": 50,
+        "stop": ["END"],
+        "reasoning_effort": "none",
+    }
+    async with AsyncOpenAI(base_url=f"{house.url}/v1", api_key=KEY, max_retries=0) as client:
+        whole = await client.chat.completions.create(**asked)
+        assert (whole.choices[0].message.content, whole.choices[0].finish_reason) == ("Yes.", "stop")
+        assert whole.usage is not None
+        assert (whole.usage.prompt_tokens, whole.usage.completion_tokens) == (21, 3)
+        stream = await client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True})
+        pieces = [piece async for piece in stream]
+    assert "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices) == "Yes."
+    assert pieces[-2].choices[0].finish_reason == "stop"
+    assert pieces[-1].usage is not None
+    assert (pieces[-1].usage.prompt_tokens, pieces[-1].usage.completion_tokens) == (21, 3)
 
 
 async def test_the_same_tools_with_every_vendor(house: House) -> None:

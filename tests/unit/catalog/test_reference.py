@@ -21,6 +21,16 @@ def test_the_reference_shows_the_catalog_as_it_is():
             assert f"| `{parameter.name}` |" in page
 
 
+def test_the_reference_shows_a_price_that_is_not_known_as_such_and_what_a_model_can_do():
+    rows = {
+        cells[1].strip(" `"): cells for line in PAGE.read_text("utf-8").splitlines() if (cells := line.split("|"))[1:]
+    }
+    for model in load().vendor_models:
+        row = next(cells for name, cells in rows.items() if name.split("`")[0] == model.name)
+        assert (row[7].strip() == "not known") == (not model.prices)
+        assert row[6].strip() == ", ".join(sorted(model.capabilities))
+
+
 def test_every_uri_that_the_reference_shows_is_one():
     uris = re.findall(r"\b(?:hf|file|s3|gs|az|pypi):[^\s`\",]+", PAGE.read_text("utf-8"))
     uris = [uri for uri in uris if not uri.endswith(":") and "…" not in uri]
