@@ -40,6 +40,10 @@ class FakeClock:
         self._set(end)
         await _settle()
 
+    def step(self, by: timedelta) -> None:
+        """Somebody sets the wall clock; no time passes."""
+        self._now += by
+
     def _set(self, elapsed: float) -> None:
         self._now += timedelta(seconds=elapsed - self._elapsed)
         self._elapsed = elapsed

@@ -1,6 +1,7 @@
 """One record for each call: what it says when all goes well, and when it does not."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -46,6 +47,18 @@ async def test_a_call_that_went_well() -> None:
     assert (record.account_id, record.key_id, record.identity_id) == (ACCOUNT, "key-id", "identity-id")
     assert (record.request_id, record.verb, record.model_name) == ("req-1", Verb.CHAT_COMPLETION, "chat-model")
     assert record.deployment_id == make_route().deployment_id
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_a_clock_that_is_set_changes_no_duration(hours: int) -> None:
+    meter = Meter()
+    with meter.call() as call:
+        await meter.clock.advance(2)
+        call.first_byte()
+        meter.clock.step(timedelta(hours=hours))
+        await meter.clock.advance(3)
+    record = meter.record
+    assert (record.started_at, record.first_byte_seconds, record.total_seconds) == (START, 2, 5)
 
 
 async def test_counts_the_worker_did_not_tell_are_estimated() -> None:
