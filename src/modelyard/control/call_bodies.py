@@ -93,6 +93,10 @@ class BodyKeeper:
                 log.warning("bodies of calls are dropped: the database is away", calls=dropped)
                 metrics.BODIES_DROPPED.inc(dropped)
                 return
+            except Exception:
+                # What comes after this at the end of a server, such as writing usage, must not be kept from it.
+                log.exception("bodies of calls could not be kept", calls=len(batch))
+                metrics.BODIES_DROPPED.inc(len(batch))
 
     async def _write(self, batch: Sequence[Captured]) -> None:
         rows = await asyncio.to_thread(_prepared, batch)

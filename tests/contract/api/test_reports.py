@@ -171,8 +171,9 @@ def test_workers_are_told_by_their_time(server: Running, http: httpx.Client, acc
             await tx.worker_time.end([f"{name}-1", f"{name}-3"], START + timedelta(minutes=30))
             await tx.worker_time.end([f"{name}-1"], START + timedelta(hours=9))
             # The clock was set back while it was there.
-            await tx.worker_time.begin(worker(f"{name}-4"), account, "m", 0)
-            await tx.worker_time.end([f"{name}-4"], START - timedelta(hours=1))
+            late = replace(worker(f"{name}-4"), created_at=START + timedelta(minutes=30))
+            await tx.worker_time.begin(late, account, "m", 0)
+            await tx.worker_time.end([late.id], START + timedelta(minutes=10))
 
     server.run(write())
     told = report(http, deployment_id=name, end_date="2025-03-01T01:00:00")["workers"]

@@ -85,6 +85,18 @@ async def test_a_database_that_is_away_at_the_end_costs_what_waits(clock: FakeCl
     assert dropped() == before + 1
 
 
+async def test_what_cannot_be_written_at_the_end_is_counted_and_ends_nothing_else(clock: FakeClock) -> None:
+    class Broken:
+        def begin(self) -> None:
+            raise ValueError("nobody foresaw this")
+
+    keeper = BodyKeeper(cast("Store", Broken()), NO_ROUTES, clock, 10_000)
+    keeper.keep(captured())
+    before = dropped()
+    await keeper.last()
+    assert dropped() == before + 1
+
+
 async def test_accounts_that_want_it_are_known(store: Store, keeper: BodyKeeper, clock: FakeClock) -> None:
     async with store.begin() as tx:
         await tx.accounts.add_account(Account(ACCOUNT_ID, "one", clock.now()))
