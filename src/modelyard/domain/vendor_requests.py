@@ -20,6 +20,9 @@ _INPUT_TYPE = (
 _TRUNCATE = ("truncate", ParameterType.STR, "What becomes of texts that are too long: NONE (refused), START, END")
 _PRIORITY = ("priority", ParameterType.INT, "Lower numbers go first")
 _SERVICE_TIER = ("service_tier", ParameterType.STR, "The vendor's class of service")
+_VERBOSITY = ("verbosity", ParameterType.STR, "How long answers are: low, medium, high")
+_CACHE_KEY = ("prompt_cache_key", ParameterType.STR, "Calls of one key find what is cached of each other's prompts")
+_SAFETY_IDENTIFIER = ("safety_identifier", ParameterType.STR, "Who asks, as the vendor is to know them")
 _TASK_TYPE = ("taskType", ParameterType.STR, "What texts are embedded for, such as RETRIEVAL_QUERY")
 _TITLE = ("title", ParameterType.STR, "The title of what is embedded, for RETRIEVAL_DOCUMENT")
 _AUTO_TRUNCATE = ("autoTruncate", ParameterType.BOOL, "Whether texts that are too long are cut rather than refused")
@@ -31,7 +34,7 @@ _NORMALIZE = ("normalize", ParameterType.BOOL, "Whether vectors have the length 
 _Row = tuple[str, ParameterType, str]
 
 _ROWS: Mapping[tuple[ModelVendor, ModelType], tuple[_Row, ...]] = {
-    (ModelVendor.OPENAI, ModelType.CHAT_COMPLETION): (_SERVICE_TIER,),
+    (ModelVendor.OPENAI, ModelType.CHAT_COMPLETION): (_SERVICE_TIER, _VERBOSITY, _CACHE_KEY, _SAFETY_IDENTIFIER),
     (ModelVendor.OPENAI, ModelType.EMBEDDING): (_DIMENSIONS,),
     (ModelVendor.FIREWORKS_AI, ModelType.EMBEDDING): (_DIMENSIONS,),
     (ModelVendor.OTHER, ModelType.EMBEDDING): (_DIMENSIONS,),

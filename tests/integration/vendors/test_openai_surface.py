@@ -65,6 +65,27 @@ async def test_a_stream_and_vectors(client: AsyncOpenAI) -> None:
     assert [item.embedding for item in vectors.data] == [[1.0, 1.0], [3.0, 1.0]]
 
 
+async def test_what_only_openai_has_a_meaning_for_is_told_to_its_models(start: Start, vendor: FakeVendor) -> None:
+    access = {"api_key": "sk-1", "base_url": vendor.url}
+    house = await start({"openai": access, "other": {"base_url": vendor.url, "models": "llama"}})
+    own: Any = {
+        "verbosity": "low",
+        "service_tier": "flex",
+        "prompt_cache_key": "k",
+        "safety_identifier": "someone",
+        "logit_bias": {"50256": -100},
+    }
+    async with AsyncOpenAI(base_url=f"{house.url}/v1", api_key=KEY, max_retries=0) as client:
+        await client.chat.completions.create(model="gpt-5", messages=ASK, **own)
+        assert vendor.asked[-1].body == {"model": "gpt-5", "messages": ASK, **own}
+        with pytest.raises(openai.BadRequestError, match="verbosity"):
+            await client.chat.completions.create(model="llama", messages=ASK, verbosity="low")
+        with pytest.raises(openai.BadRequestError, match="verbosity"):
+            await client.chat.completions.create(model="gpt-5", messages=ASK, verbosity=5)  # type: ignore[call-overload]
+        await client.chat.completions.create(model="llama", messages=ASK, service_tier="flex")
+        assert vendor.asked[-1].body == {"model": "llama", "messages": ASK}
+
+
 async def test_a_vendors_refusal_is_the_clients_own_error(client: AsyncOpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="Did you mean 'llama'"):
         await client.chat.completions.create(model="lama", messages=ASK)

@@ -23,6 +23,8 @@ class Profile:
     """The same for models that think before they answer, unless they are told not to."""
     most_texts: int | None = None
     """Texts in one embedding request."""
+    own: tuple[str, ...] = ()
+    """Fields of its chats that only it has a meaning for, taken on /v1 as they are."""
 
 
 _OF_REASONING = "models that think before they answer choose this themselves"
@@ -38,6 +40,14 @@ OPENAI = Profile(
         ("top_p", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"), _OF_REASONING
     ),
     most_texts=2048,
+    own=(
+        "service_tier",
+        "verbosity",
+        "logit_bias",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
+    ),
 )
 
 FIREWORKS = Profile(

@@ -1,6 +1,6 @@
 """What OpenAI's API knows and no model here can honour: refused by name, with the remedy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -28,11 +28,12 @@ _NOT_MEANT: Mapping[str, tuple[Sequence[Any], str]] = {
 """By field: values that ask for nothing special, and what is said of all others."""
 
 
-def refuse(body: Struct) -> None:
-    """Raise `InvalidRequest` (code unsupported_parameter) naming the first field that cannot be honoured."""
+def refuse(body: Struct, honoured: Collection[str] = ()) -> None:
+    """Raise `InvalidRequest` (code unsupported_parameter) naming the first field that cannot be honoured; those in
+    ``honoured`` can."""
     for name in _refused_in(type(body)):
         value = getattr(body, name)
-        if value is not None and value not in _NOT_MEANT[name][0]:
+        if value is not None and name not in honoured and value not in _NOT_MEANT[name][0]:
             raise unsupported(name, _NOT_MEANT[name][1])
 
 

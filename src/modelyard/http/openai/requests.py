@@ -34,7 +34,7 @@ def read(decoder: "msgspec.json.Decoder[B]", kind: type[B], body: bytes, route: 
         whole = msgspec.json.decode(body)
         extras = {name: whole.pop(name) for name in declared & whole.keys()}
         read_body = decode(decoder, msgspec.json.encode(whole))
-    refuse(read_body)
+    refuse(read_body, _own(route, read_body))
     return read_body, extras
 
 
@@ -42,6 +42,7 @@ def chat_requests(route: Route, body: ChatBody, extras: Extras) -> list[TextRequ
     messages = native_messages(body.messages)
     v4.check_images(route, messages, "messages")
     tools = _tools(body)
+    further = _further(route, body) | _own(route, body)
     wants_text = body.response_format is None or body.response_format.type == "text"
     request = ChatRequest(
         messages=messages,
@@ -56,7 +57,7 @@ def chat_requests(route: Route, body: ChatBody, extras: Extras) -> list[TextRequ
         reasoning_effort=body.reasoning_effort,
         chat_template=body.chat_template,
         chat_template_kwargs=body.chat_template_kwargs,
-        model_request_parameters=_bindings(route, body.model_request_parameters, extras, _further(route, body)),
+        model_request_parameters=_bindings(route, body.model_request_parameters, extras, further),
         **_sampling(body),
     )
     return _copies(request, body.n or 1)
@@ -146,6 +147,15 @@ def _further(route: Route, body: TextBody) -> Extras:
     if route.vendor is None:
         given["repeat_penalty"] = penalty
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _own(route: Route, body: TextBody | EmbeddingBody | RerankBody) -> Extras:
+    """What of a chat only OpenAI's own models have a meaning for. Others that might answer instead would refuse it, so
+    it is told only where there are none."""
+    profile = PROFILES.get(route.vendor.vendor) if route.vendor is not None and not route.fallbacks else None
+    if profile is None or not profile.own or not isinstance(body, ChatBody):
+        return {}
+    return {name: value for name in profile.own if (value := getattr(body, name)) is not None}
 
 
 def _bindings(route: Route, given: Bindings | None, extras: Extras, further: Extras) -> Bindings | None:
