@@ -1,15 +1,14 @@
 """The whole HTTP side: inference calls on plain routes, everything else through the guarded control API."""
 
-from collections.abc import Sequence
+import os
 from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Match, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from modelyard.errors import MethodNotAllowed
 from modelyard.http.api import (
     accounts,
     audit,
@@ -29,11 +28,10 @@ from modelyard.http.api import (
     usage,
     vendor_credentials,
 )
-from modelyard.http.boundary import Boundary
 from modelyard.http.guard import Guard
+from modelyard.http.hot_first import HotFirst
 from modelyard.http.openapi import document
 from modelyard.http.parts import Parts
-from modelyard.http.request_id import RequestId
 from modelyard.http.sign_in import routes as sign_in
 
 
@@ -47,9 +45,16 @@ def create_app(parts: Parts) -> ASGIApp:
         vault=parts.vault,
         public_url=parts.settings.oidc.public_url,
     )
-    app = RequestId(Boundary(HotFirst(parts.hot_routes, control)))
+    app = HotFirst(parts.hot_routes, _behind_proxies(control))
     origins = parts.settings.security.cors_origins
     return CORSMiddleware(app, allow_origins=origins, **_CORS) if origins else app
+
+
+def _behind_proxies(app: ASGIApp) -> ASGIApp:
+    """Believes what a proxy on this machine, or one that is named, says of whom it speaks for: addresses of pages that
+    people are sent to begin with the scheme. As uvicorn does, which would do it for calls that do not care, too."""
+    trusted = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
+    return ProxyHeadersMiddleware(app, trusted)  # type: ignore[arg-type, return-value]  # uvicorn's names for the same
 
 
 _CORS: dict[str, Any] = {
@@ -57,30 +62,6 @@ _CORS: dict[str, Any] = {
     "allow_headers": ["*"],
     "expose_headers": ["x-request-id", "retry-after", "x-served-by"],
 }
-
-
-class HotFirst:
-    """Hot routes with nothing around them; what is none of theirs goes on to the rest."""
-
-    def __init__(self, hot: Sequence[Route], rest: ASGIApp) -> None:
-        self._hot = tuple(hot)
-        self._rest = rest
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            for route in self._hot:
-                match, child_scope = route.matches(scope)
-                if match is Match.FULL:
-                    scope.update(child_scope)
-                    await route.handle(scope, receive, send)
-                    return
-                if match is Match.PARTIAL:
-                    raise MethodNotAllowed(scope["method"], self._methods_at(scope))
-        await self._rest(scope, receive, send)
-
-    def _methods_at(self, scope: Scope) -> set[str]:
-        here = [route for route in self._hot if route.matches(scope)[0] is not Match.NONE]
-        return {method for route in here for method in route.methods or ()}
 
 
 def _control(parts: Parts) -> FastAPI:

@@ -1,11 +1,12 @@
 """uvicorn's HTTP/1.1 on httptools, with bounds that it lacks: on the size and the time of what comes before a body; and
-with an end that breaks off no call which is just being sent."""
+with an end that breaks off no call which is just being sent. Whole answers are one write (`modelyard.http.whole`)."""
 
 from asyncio import TimerHandle
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from modelyard.http.whole import EXTENSIONS, WholeCycle
 from modelyard.settings import SecuritySettings
 
 _LINGER_SECONDS = 1
@@ -67,6 +68,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._end_timer()
         super().on_headers_complete()
+        # Its task was made and has not begun. Having another class of cycle made would mean to repeat uvicorn's method.
+        self.cycle.__class__ = WholeCycle
+        self.scope["extensions"] = EXTENSIONS
         if self._ending:
             self.cycle.keep_alive = False
 

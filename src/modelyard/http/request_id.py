@@ -25,8 +25,7 @@ def new_request_id(seconds: float | None = None) -> str:
 class RequestId:
     """Pure ASGI, so that it costs the hot calls next to nothing and leaves streams alone.
 
-    The id is the caller's own ``x-request-id`` where that is harmless to print, else a new one. It stands in
-    ``scope["state"]["request_id"]`` and on every response.
+    The id stands in ``scope["state"]["request_id"]`` and on every response.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -36,23 +35,30 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _given(scope) or new_request_id().encode()
-        scope.setdefault("state", {})["request_id"] = request_id.decode()
+        request_id = given_or_new(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        told = told_in(request_id)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = [pair for pair in message.get("headers", ()) if pair[0] != HEADER]
-                message["headers"] = [*headers, (HEADER, request_id), NO_SNIFFING]
+                message["headers"] = [*headers, *told]
             await send(message)
 
         await self._app(scope, receive, send_with_id)
 
 
-def _given(scope: Scope) -> bytes | None:
+def given_or_new(scope: Scope) -> str:
+    """The caller's own ``x-request-id`` where that is harmless to print, else a new one."""
     for name, value in scope["headers"]:
         if name == HEADER and _ACCEPTABLE.match(value):
-            return bytes(value)
-    return None
+            return str(value, "ascii")
+    return new_request_id()
+
+
+def told_in(request_id: str) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers that every response has."""
+    return ((HEADER, request_id.encode("ascii")), NO_SNIFFING)
 
 
 def request_id_of(scope: Scope) -> str:

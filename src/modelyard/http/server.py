@@ -59,6 +59,7 @@ async def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # `create_app` heeds them where they matter
         backlog=BACKLOG,
         timeout_graceful_shutdown=int(settings.gateway.drain_seconds) + 1,
     )

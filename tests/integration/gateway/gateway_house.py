@@ -15,11 +15,10 @@ from modelyard.clock import SystemClock
 from modelyard.domain.routes import Endpoint, Route
 from modelyard.domain.usage import UsageRecord
 from modelyard.gateway.service import Gateway
-from modelyard.http.app import HotFirst
-from modelyard.http.boundary import Boundary
 from modelyard.http.hot import hot_routes
-from modelyard.http.request_id import RequestId
-from modelyard.settings import GatewaySettings
+from modelyard.http.hot_first import HotFirst
+from modelyard.http.protocol import bounded
+from modelyard.settings import GatewaySettings, SecuritySettings
 from modelyard.testing.gateway import KEY, FakeKeys, FakeRoutes, FakeWaker, UsageList, make_route
 
 CHAT_ANSWER = {
@@ -181,9 +180,10 @@ async def open_house(settings: GatewaySettings) -> AsyncIterator[House]:
     routes, keys, usage, waker = FakeRoutes(), FakeKeys(), UsageList(), FakeWaker()
     gateway = Gateway(routes, usage, waker, SystemClock(), settings)
     await gateway.start()
-    app = RequestId(Boundary(HotFirst(hot_routes(gateway, keys, settings), Router())))
+    app = HotFirst(hot_routes(gateway, keys, settings), Router())
+    http = bounded(SecuritySettings())
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
+        uvicorn.Config(app, port=0, http=http, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
     )
     serving = asyncio.create_task(server.serve())
     await until(lambda: server.started)

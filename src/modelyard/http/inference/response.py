@@ -10,9 +10,10 @@ from modelyard.errors import MalformedRequest, ModelyardError
 from modelyard.gateway.capturing import Capture
 from modelyard.gateway.metering import ClientGone
 from modelyard.http.errors import headers_of
-from modelyard.http.request_id import new_request_id, request_id_of
+from modelyard.http.request_id import given_or_new, request_id_of, told_in
 from modelyard.http.sse import HEADERS as SSE_HEADERS
 from modelyard.http.voices import voice_at
+from modelyard.http.whole import takes_whole
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
@@ -30,10 +31,10 @@ _JSON = (b"content-type", b"application/json")
 
 
 class Response:
-    """One response. The request id goes into errors; `modelyard.http.request_id` puts it on the headers, and
-    where that is not in use this does."""
+    """One response. The request id goes into errors; `modelyard.http.request_id.RequestId` puts it on the headers, and
+    where that is not around the call this does."""
 
-    __slots__ = ("_own_id", "_path", "_send", "_sse", "capture", "passed", "request_id", "started", "waiting")
+    __slots__ = ("_own", "_path", "_send", "_sse", "_whole", "capture", "passed", "request_id", "started", "waiting")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._send = send
@@ -47,16 +48,20 @@ class Response:
         self.waiting = False
         """Whether one waits to be taken, because the client does not read."""
         self.request_id = request_id_of(scope)
-        self._own_id: RawHeaders = ()
+        self._own: RawHeaders = ()
         if not self.request_id:
-            self.request_id = new_request_id()
-            self._own_id = ((b"x-request-id", self.request_id.encode()),)
+            self.request_id = given_or_new(scope)
+            self._own = told_in(self.request_id)
+        self._whole = takes_whole(scope)
 
     async def json(self, body: bytes, headers: RawHeaders = (), status: int = 200) -> None:
         length = (b"content-length", str(len(body)).encode())
-        await self._start(status, (_JSON, length, *headers))
         if self.capture is not None:
             self.capture.add(body)
+        if self._whole:
+            await self._start(status, (_JSON, length, *headers), body=body)
+            return
+        await self._start(status, (_JSON, length, *headers))
         await self._send({"type": "http.response.body", "body": body})
 
     async def begin(self, headers: RawHeaders, *, sse: bool = False) -> None:
@@ -89,14 +94,9 @@ class Response:
         self.waiting = False
         self.passed += 1
 
-    async def _start(self, status: int, headers: RawHeaders) -> None:
+    async def _start(self, status: int, headers: RawHeaders, **whole: bytes) -> None:
         self.started = True
-        message: dict[str, Any] = {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [*headers, *self._own_id],
-        }
-        await self._send(message)
+        await self._send({"type": "http.response.start", "status": status, "headers": [*headers, *self._own], **whole})
 
 
 class Watch:
