@@ -41,6 +41,7 @@ from modelyard.control.usage import UsageWriter
 from modelyard.control.vault import Vault
 from modelyard.control.vendor_credentials import renew_secrets
 from modelyard.control.vendor_keys import VendorKeys
+from modelyard.control.vendor_rests import VendorRests
 from modelyard.domain.load import GatewayLoad
 from modelyard.gateway.admission import Admission
 from modelyard.gateway.places import Places, SharedPlaces
@@ -203,14 +204,16 @@ async def _calling_side(
         keys = Keys(store, clock, settings.security.key_cache_seconds, last_used.note)
         limiter = Limiter(store, ground.routes, clock, settings.limits, gateway_id or new_gateway_id())
         bodies = await stack.enter_async_context(_bodies(ground))
-        gateway = _gateway(ground, usage, waker, places, limiter, bodies)
+        rests = VendorRests(store, clock)
+        gateway = _gateway(ground, usage, waker, places, limiter, bodies, rests)
         if seam is not None:
             seam.gateway = gateway
         await gateway.start()
         stack.push_async_callback(gateway.aclose)
         await limiter.refresh()
+        await rests.heed(await store.pulse())
         audit = AuditLog(store, clock, settings.audit.retention_days)
-        loops = [usage.run, ground.routes.run, last_used.run, audit.run]
+        loops = [usage.run, lambda: ground.routes.run(rests.heed), rests.run, last_used.run, audit.run]
         loops += [limiter.run, limiter.follow, limiter.housekeep, *_watching(ground, gateway, usage)]
         if gateway_id:
             reporter = Reporter(gateway_id, store, ground.routes, gateway, clock)
@@ -242,10 +245,16 @@ def _watching(ground: Ground, gateway: Gateway, usage: UsageWriter) -> list[Loop
 
 
 def _gateway(
-    ground: Ground, usage: UsageWriter, waker: Waker, places: Places | None, limiter: Limiter, bodies: BodyKeeper
+    ground: Ground,
+    usage: UsageWriter,
+    waker: Waker,
+    places: Places | None,
+    limiter: Limiter,
+    bodies: BodyKeeper,
+    rests: VendorRests,
 ) -> Gateway:
     settings = ground.settings
-    vendors = VendorAccess(ground.vendor_keys, settings.vendors, settings.security.fetch_images)
+    vendors = VendorAccess(ground.vendor_keys, settings.vendors, settings.security.fetch_images, rests)
     traced = settings.otel.sampled if is_wanted(settings.otel) else None
     more = (places, vendors, _admission(ground, limiter), bodies, traced)
     return Gateway(ground.routes, usage, waker, ground.clock, settings.gateway, *more)

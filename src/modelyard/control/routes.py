@@ -1,7 +1,7 @@
 """What can be called, for the gateway: the store's deployments as one immutable table, kept fresh."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -25,6 +25,7 @@ from modelyard.domain.templates import BUILT_IN_REGISTRY, EndpointProtocol, Mode
 from modelyard.errors import ModelyardError
 from modelyard.settings import Settings
 from modelyard.store import Store
+from modelyard.store.pulse import Pulse
 
 log = structlog.get_logger(__name__)
 
@@ -107,13 +108,16 @@ class Routes:
         except (ModelyardError, TimeoutError):
             return None
 
-    async def run(self) -> None:
-        """Follow the store until cancelled."""
+    async def run(self, also: Callable[[Pulse], Awaitable[None]] | None = None) -> None:
+        """Follow the store until cancelled. ``also``: what else goes by its pulse."""
         reachable = True
         while True:
             try:
-                if (await self._store.pulse()).routes_version != self._version:
+                pulse = await self._store.pulse()
+                if pulse.routes_version != self._version:
                     await self.refresh()
+                if also is not None:
+                    await also(pulse)
                 reachable = True
             except ModelyardError as error:
                 if reachable:

@@ -26,6 +26,17 @@ BASE_URLS: Mapping[ModelVendor, str] = MappingProxyType(
 
 VENDORS = (*BASE_URLS, ModelVendor.LLMENGINE, ModelVendor.OTHER)
 
+LIMITS_MODELS = frozenset(
+    {
+        ModelVendor.OPENAI,
+        ModelVendor.ANTHROPIC,
+        ModelVendor.GOOGLE,
+        ModelVendor.VERTEX_AI,
+        ModelVendor.BEDROCK,
+    }
+)
+"""Vendors that bound each model's rate by itself. The others bound a whole key's, or do not say."""
+
 
 @dataclass(frozen=True, slots=True)
 class VendorTarget:

@@ -1,4 +1,4 @@
-"""The gateway's only view of the rest: four small ports, and one outwards. `main` plugs them together."""
+"""The gateway's only view of the rest: small ports, inwards and outwards. `main` plugs them together."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,6 +8,7 @@ from modelyard.domain.call_logs import CallLogSettings, Captured
 from modelyard.domain.limits import Admitted, Limit, Want
 from modelyard.domain.routes import RouteTable
 from modelyard.domain.usage import UsageRecord
+from modelyard.domain.vendor_rests import HearsOfRests, Rest, RestKey
 from modelyard.domain.vendors import VendorKey, VendorTarget
 
 
@@ -41,6 +42,18 @@ class VendorCredentials(Protocol):
         """What ``account_id`` may call ``target`` with, at least one; raises `UpstreamError` saying what is missing.
         A plain read, no waiting."""
         ...
+
+
+class SharesRests(Protocol):
+    """What tells gateways of each other's rests; nothing of it blocks or raises."""
+
+    def tell(self, rota: HearsOfRests) -> None:
+        """This one hears of other gateways' from now on."""
+        ...
+
+    def began(self, rest: Rest) -> None: ...
+
+    def ended(self, key: RestKey) -> None: ...
 
 
 class UsageSink(Protocol):

@@ -10,10 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from modelyard.store.engine import READ_ONLY
 from modelyard.store.faults import translated
 from modelyard.store.tables import ROUTES_VERSION, counters, deployments
+from modelyard.store.tables_of_vendors import RESTS_VERSION
 
 _QUESTION = select(
     select(counters.c.value).where(counters.c.name == ROUTES_VERSION).scalar_subquery(),
     select(func.min(deployments.c.due_at)).scalar_subquery(),
+    select(counters.c.value).where(counters.c.name == RESTS_VERSION).scalar_subquery(),
 )
 
 
@@ -24,6 +26,8 @@ class Pulse:
     routes_version: int
     soonest_due: datetime | None
     """The earliest ``due_at`` of any deployment, claimed ones included."""
+    rests_version: int
+    """Of the rests of vendors' keys."""
 
 
 class PulseReader:
@@ -65,8 +69,8 @@ class PulseReader:
 
     async def _ask(self) -> Pulse:
         async with self._engine.connect() as connection:
-            version, due = (await connection.execute(_QUESTION)).one()
-        return Pulse(int(version), due)
+            version, due, rests = (await connection.execute(_QUESTION)).one()
+        return Pulse(int(version), due, int(rests))
 
     async def _drop(self) -> None:
         kept, self._kept, self._last = self._kept, None, None

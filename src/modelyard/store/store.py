@@ -28,6 +28,7 @@ from modelyard.store.session import Session
 from modelyard.store.templates import Templates
 from modelyard.store.usage import Usage
 from modelyard.store.vendor_credentials import VendorCredentials
+from modelyard.store.vendor_rests import VendorRests
 from modelyard.store.worker_time import WorkerTime
 
 
@@ -47,6 +48,7 @@ class Transaction:
         self.usage = Usage(session)
         self.worker_time = WorkerTime(session)
         self.vendor_credentials = VendorCredentials(session)
+        self.vendor_rests = VendorRests(session)
         self.idempotency = Idempotency(session)
         self.audit = AuditLog(session)
         self.call_logs = CallLogs(session)

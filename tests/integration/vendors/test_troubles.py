@@ -84,6 +84,26 @@ async def test_another_key_steps_in(start: Start, vendor: FakeVendor) -> None:
     assert set(used[1:]) == {"Bearer sk-2"}
 
 
+async def test_other_gateways_hear_of_a_key_that_rests(start: Start, vendor: FakeVendor) -> None:
+    one = await openai(start, vendor)
+    two = await openai(start, vendor)
+    assert (await two.chat("gpt-4o")).status_code == 200
+    vendor.asked.clear()
+    vendor.error(429, "rate_limit_exceeded", "slow down", retry_after="60")
+    assert (await one.chat("gpt-4o")).status_code == 429
+    async with asyncio.timeout(50):
+        while (refused := await two.chat("gpt-4o")).status_code == 200:
+            await asyncio.sleep(0.1)
+    assert refused.json()["code"] == "vendor_rate_limited"
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    # It rests for that model alone, and who comes later knows as well.
+    asked = len(vendor.asked)
+    three = await openai(start, vendor)
+    assert (await three.chat("gpt-4o-mini")).status_code == 200
+    assert (await three.chat("gpt-4o")).json()["code"] == "vendor_rate_limited"
+    assert len(vendor.asked) == asked + 1
+
+
 async def test_an_accounts_own_keys_go_first_and_take_turns(start: Start, vendor: FakeVendor) -> None:
     house = await openai(start, vendor, key="sk-ours")
     for number in (1, 2):

@@ -18,7 +18,7 @@ from modelyard.gateway.adapters.vendor_faults import Fault, vendor_error
 from modelyard.gateway.adapters.wire import Adapter, WireRequest
 from modelyard.gateway.addresses import PrivateAddress
 from modelyard.gateway.metering import Call
-from modelyard.gateway.ports import VendorCredentials
+from modelyard.gateway.ports import SharesRests, VendorCredentials
 from modelyard.gateway.upstream import Answer, Lost, Patience, Upstream, Way
 from modelyard.gateway.vendors.auth import Authenticator
 from modelyard.gateway.vendors.rota import Rota
@@ -58,6 +58,8 @@ class VendorAccess:
     settings: VendorsSettings
     fetch_images: bool = False
     """Whether images that callers name are fetched for vendors that fetch none."""
+    rests: SharesRests | None = None
+    """What tells other gateways of keys that rest; None: there are none."""
 
 
 NO_VENDORS = VendorAccess(_NoCredentials(), VendorsSettings())
@@ -76,7 +78,7 @@ class VendorCaller:
             for vendor in ModelVendor
             for guarded in (False, True)
         }
-        self._rota = Rota(clock)
+        self._rota = Rota(clock, access.rests)
         self._auth = Authenticator(clock)
         self._tries: dict[str, int] = {}
 
@@ -92,18 +94,23 @@ class VendorCaller:
         owner = call.account_id if route.account_id == PLATFORM_ACCOUNT_ID else route.account_id
         keys = self._credentials.keys(target, owner)
         for number in range(self._retries + 1):
-            key = self._rota.next(keys, insist=number > 0)
+            key = self._rota.next(keys, target, insist=number > 0)
+            asked = self._clock.monotonic()
             try:
                 answer = await self._try(call, _with_key(route, key), endpoint, prepare, adapter, key)
+            except UpstreamTimeout:
+                # It may still be at work, and would be paid twice.
+                self._rota.failed(key, target, asked, limited=False)
+                raise
             except _Failed as failed:
-                self._rota.failed(key, limited=failed.limited, retry_after=failed.retry_after)
-                pause = 0.0 if self._rota.awake(keys) and len(keys) > 1 else _pause(failed, number)
+                self._rota.failed(key, target, asked, limited=failed.limited, retry_after=failed.retry_after)
+                pause = 0.0 if self._rota.awake(keys, target) and len(keys) > 1 else _pause(failed, number)
                 if number == self._retries or pause > PATIENT_SECONDS:
                     raise failed.error from failed
                 self._tries[target.vendor.value] = self._tries.get(target.vendor.value, 0) + 1
                 await self._clock.sleep(pause)
             else:
-                self._rota.well(key)
+                self._rota.well(key, target, asked)
                 return answer
         raise AssertionError("the last try returns or raises")
 
@@ -126,10 +133,6 @@ class VendorCaller:
         except Lost as lost:
             error = _unreachable(target, lost)
             raise (error if isinstance(error, UpstreamError) and lost.unreachable else _Failed(error)) from lost
-        except UpstreamTimeout as error:
-            # It may still be at work, and would be paid twice.
-            self._rota.failed(key, limited=False)
-            raise error
         if 200 <= answer.status < 300 and not answer.content_type.startswith("text/html"):
             return answer
         raise await _failure(answer, adapter, target)
