@@ -12,6 +12,7 @@ from modelyard.cli import reference
 from modelyard.cli.app import app
 from modelyard.domain.models import ModelVendor
 from modelyard.domain.templates import ModelType
+from modelyard.domain.vendor_models import TYPES_OF
 from modelyard.domain.vendor_requests import request_schema_of
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +88,16 @@ def test_the_glossary_speaks_of_words_that_the_code_uses() -> None:
     source = " ".join(path.read_text().lower() for path in (ROOT / "src").rglob("*.py")).replace("_", " ")
     unused = [word for word in words for part in re.split(r" / | \(.*", word) if part and part.lower() not in source]
     assert not unused
+
+
+def test_what_vendors_are_called_for_is_what_the_code_says() -> None:
+    page = (DOCS / "guides" / "vendors.md").read_text().split("## Built-in models")[0]
+    words = {ModelType.EMBEDDING: "embeddings", ModelType.RERANKING: "reranking", ModelType.CHAT_COMPLETION: "chat"}
+    rows = {cells[1].strip(): cells[3] for line in page.splitlines() if len(cells := line.split("|")) == 5}
+    for vendor, types in TYPES_OF.items():
+        if vendor is not ModelVendor.OTHER:
+            told = {kind for kind, word in words.items() if word in rows[vendor.value]}
+            assert told == set(types) & set(words), vendor
 
 
 def test_the_vendors_request_parameters_are_those_of_the_code() -> None:

@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 
 from modelyard.catalog import shapes
-from modelyard.domain.vendor_models import TYPES, Price, VendorModel
+from modelyard.domain.vendor_models import TYPES_OF, Price, VendorModel
 from modelyard.domain.vendors import VENDORS
 
 CAPABILITIES = frozenset({"images", "tools", "json_schema", "logprobs", "reasoning", "dimensions"})
@@ -16,8 +16,8 @@ def vendor_models(shape: shapes.Vendor) -> Iterator[VendorModel]:
     if shape.vendor not in VENDORS:
         raise ValueError(f"{shape.vendor} is hosted here")
     for each in shape.models:
-        if each.type not in TYPES:
-            raise ValueError(f"{each.name}: vendors are not called for {each.type}")
+        if each.type not in TYPES_OF[shape.vendor]:
+            raise ValueError(f"{each.name}: {shape.vendor} is not called for {each.type}")
         if unknown := set(each.capabilities) - CAPABILITIES:
             raise ValueError(f"{each.name}: unknown capability {', '.join(sorted(unknown))}")
         yield VendorModel(

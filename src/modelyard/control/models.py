@@ -19,7 +19,7 @@ from modelyard.domain.cards import EngineCard
 from modelyard.domain.deployments import Deployment
 from modelyard.domain.models import SELF_HOSTED_VENDORS, Model, ModelVendor
 from modelyard.domain.templates import Template
-from modelyard.domain.vendor_models import TYPES, check_vendor_model, is_vendors
+from modelyard.domain.vendor_models import TYPES, TYPES_OF, check_vendor_model, is_vendors
 from modelyard.errors import Conflict, FieldError, InvalidRequest, NotFound
 from modelyard.store import Store, Transaction
 from modelyard.store.paging import Page, PageQuery
@@ -175,6 +175,9 @@ def _check_vendors(model: Model) -> None:
     )
     if model.model_type not in TYPES:
         msg = f"vendors are called for {', '.join(TYPES)}; a {model.model_type} is hosted here"
+        errors.append(FieldError(("body", "model_type"), msg))
+    elif model.model_type not in TYPES_OF[vendor]:
+        msg = f"{vendor} is called for {', '.join(TYPES_OF[vendor])}, and has no {model.model_type}"
         errors.append(FieldError(("body", "model_type"), msg))
     if errors:
         raise InvalidRequest(errors, code="invalid_parameters")

@@ -14,6 +14,18 @@ from modelyard.errors import FieldError
 TYPES = (ModelType.CHAT_COMPLETION, ModelType.COMPLETION, ModelType.EMBEDDING, ModelType.RERANKING)
 """What vendors are called for."""
 
+_TEXTS = (ModelType.CHAT_COMPLETION, ModelType.COMPLETION)
+_TEXTS_AND_VECTORS = (*_TEXTS, ModelType.EMBEDDING)
+
+TYPES_OF: Mapping[ModelVendor, tuple[ModelType, ...]] = {
+    **dict.fromkeys(VENDORS, TYPES),
+    ModelVendor.ANTHROPIC: _TEXTS,
+    ModelVendor.OPENAI: _TEXTS_AND_VECTORS,
+    ModelVendor.GOOGLE: _TEXTS_AND_VECTORS,
+    ModelVendor.VERTEX_AI: _TEXTS_AND_VECTORS,
+}
+"""What each is called for; a plain completion is a chat of one message with those that only chat."""
+
 PER_WORKER = 1000
 """Concurrent calls of one vendor's deployment, where nobody says less: the vendor's own limits come first."""
 

@@ -5,6 +5,7 @@ alias or name, a deployment's name, a model's name or id; then the built-in depl
 """
 
 import difflib
+import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator
 
@@ -73,7 +74,7 @@ def resolve_server(
     if len(found) > 1:
         raise _ambiguous(reference, (server.server_id for server in found), "model servers")
     if not found or not _visible(found[0].account_id, caller, selected) or not _serves(found[0], caller):
-        raise NotFound(f"There is no model server '{reference}'.", code="model_server_not_found")
+        raise _unknown_server(table, caller, reference, selected)
     return through(found[0], caller, selected, draw)
 
 
@@ -151,9 +152,22 @@ def unknown(table: RouteTable, caller: Caller, reference: str, selected: str | N
     """The same words whether it exists or not; names that the caller may see and that look similar are told."""
     names = (name for account in readable(caller, selected) for name in table.names(account))
     names = (name for name in names if caller.may_call(name))
-    similar = difflib.get_close_matches(reference, [name for name, _ in zip(names, range(_LOOKED_AT), strict=False)])
-    hint = f"Did you mean {' or '.join(repr(name) for name in similar)}?" if similar else None
-    return NotFound(f"There is no deployment '{reference}'.", code="deployment_not_found", hint=hint)
+    return NotFound(
+        f"There is no deployment '{reference}'.", code="deployment_not_found", hint=_similar(reference, names)
+    )
+
+
+def _unknown_server(table: RouteTable, caller: Caller, reference: str, selected: str | None) -> NotFound:
+    """As `unknown`: aliases that the caller may see and that look similar are told."""
+    own = set(_own(caller, selected))
+    seen = (server for server in table.servers() if server.account_id in own and _serves(server, caller))
+    hint = _similar(reference, (server.alias for server in seen if server.alias is not None))
+    return NotFound(f"There is no model server '{reference}'.", code="model_server_not_found", hint=hint)
+
+
+def _similar(reference: str, names: Iterable[str]) -> str | None:
+    similar = difflib.get_close_matches(reference, list(itertools.islice(names, _LOOKED_AT)))
+    return f"Did you mean {' or '.join(map(repr, similar))}?" if similar else None
 
 
 def _own(caller: Caller, selected: str | None) -> Iterator[str]:

@@ -50,6 +50,21 @@ def test_wrong_parameters_are_named(
     assert words in problem["msg"]
 
 
+@pytest.mark.parametrize(
+    ("vendor", "model_type"),
+    [("ANTHROPIC", "EMBEDDING"), ("OPENAI", "RERANKING"), ("GOOGLE", "RERANKING"), ("COHERE", "AGENT")],
+)
+def test_a_type_that_the_vendor_has_nothing_for_is_refused(
+    http: httpx.Client, account: str, name: str, vendor: str, model_type: str
+) -> None:
+    body = {"account_id": account, "name": name, "model_type": model_type, "model_vendor": vendor}
+    answer = http.post("/v4/models", json={**body, "model_creation_parameters": {"model": "x"}})
+    assert answer.status_code == 422, answer.text
+    [problem] = answer.json()["detail"]
+    assert problem["loc"] == ["body", "model_type"]
+    assert "CHAT_COMPLETION" in problem["msg"]
+
+
 @pytest.fixture
 def vendors_model(http: httpx.Client, account: str, name: str) -> dict[str, Any]:
     body = {"account_id": account, "name": name, "model_type": "EMBEDDING", "model_vendor": "OPENAI"}

@@ -51,6 +51,11 @@ def test_by_its_own_paths_a_server_is_found_by_id_or_by_alias_alone() -> None:
     for reference, by_alias in (("a", False), ("stable", False), ("Shown", True), ("s", True)):
         with pytest.raises(NotFound):
             resolve_server(table, ME, reference, by_alias=by_alias)
+    with pytest.raises(NotFound, match="Did you mean 'stable'"):
+        resolve_server(table, ME, "stabel", by_alias=True)
+    with pytest.raises(NotFound) as caught:
+        resolve_server(table, ME, "stabel", by_alias=True, selected="another account")
+    assert caught.value.hint is None
 
 
 def test_an_alias_goes_before_names_of_deployments_models_and_servers() -> None:
