@@ -25,7 +25,9 @@ from modelyard.store.call_bodies import packed
 
 log = structlog.get_logger(__name__)
 
-_BATCH = 50
+_BATCH = 250
+_GATHER_SECONDS = 0.25
+"""Writing many at once is most of what makes them cheap."""
 _AGAIN_SECONDS = 1.0
 
 
@@ -59,6 +61,7 @@ class BodyKeeper:
         """Write what comes, until cancelled."""
         while True:
             await self._stir.wait()
+            await self._clock.sleep(_GATHER_SECONDS)
             self._stir.clear()
             await self.flush()
 

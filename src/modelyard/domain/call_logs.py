@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from msgspec import Struct
+
 from modelyard.domain.usage import UsageRecord
 
 _MICROSECONDS = 14
@@ -86,8 +88,7 @@ class LoggedCall:
     content: KeptCall | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Captured:
+class Captured(Struct, frozen=True):
     """A call that is over, and both of its sides as they went by."""
 
     record: UsageRecord

@@ -1,6 +1,9 @@
 """Bodies of calls: what is kept, what is dropped and counted, and what ends when."""
 
-from datetime import timedelta
+import asyncio
+import zlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -11,10 +14,11 @@ from modelyard.control.call_bodies import BodyKeeper
 from modelyard.control.retention import Retention
 from modelyard.control.routes import Routes
 from modelyard.domain.accounts import Account
-from modelyard.domain.call_logs import CallLogSettings, Captured, Keeps
+from modelyard.domain.call_logs import CallLogSettings, Captured, Keeps, KeptBody, KeptCall
 from modelyard.domain.usage import Outcome
 from modelyard.errors import Unavailable
 from modelyard.store import Store
+from modelyard.store.call_bodies import packed
 from modelyard.testing.clock import FakeClock
 from modelyard.testing.usage import make_usage
 
@@ -48,6 +52,41 @@ async def test_kept_redacted_and_found_again(store: Store, keeper: BodyKeeper) -
     assert kept is not None
     assert (kept.request.text, kept.answer.text) == ('{"a":"[redacted]"}', '{"text":"[redacted]"}')
     assert (kept.path, kept.started_at) == ("/v1/x", call.record.started_at)
+
+
+async def test_calls_are_gathered_and_written_together(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper, batches = BodyKeeper(store, NO_ROUTES, clock, 10_000), []
+
+    async def write(batch: Sequence[Captured]) -> None:
+        batches.append(len(batch))
+
+    monkeypatch.setattr(keeper, "_write", write)
+    running = asyncio.create_task(keeper.run())
+    keeper.keep(captured())
+    await clock.advance(0)
+    assert not batches
+    keeper.keep(captured())
+    keeper.keep(captured())
+    await clock.advance(1)
+    assert batches == [3]
+    keeper.keep(captured())
+    await clock.advance(0)
+    await clock.advance(1)
+    assert batches == [3, 1]
+    running.cancel()
+
+
+@pytest.mark.parametrize("size", [0, 1, 256, 257, 5_000, 200_000])
+def test_texts_of_any_length_are_packed_as_zlib_streams(size: int) -> None:
+    text = ("héllo, " * size)[:size]
+    call = KeptCall("id", datetime(2026, 1, 1, tzinfo=UTC), "account", "/x", KeptBody(text), KeptBody(text[::-1]))
+    row = packed(call)
+    assert zlib.decompress(row["request"]).decode() == text
+    assert zlib.decompress(row["answer"]).decode() == text[::-1]
+    if size > 256:
+        assert len(row["request"]) < size / 2
 
 
 async def test_of_errors_alone(store: Store, keeper: BodyKeeper) -> None:

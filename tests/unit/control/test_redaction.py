@@ -79,6 +79,31 @@ def test_redacted_first_and_cut_then() -> None:
     assert Redaction([]).body("é".encode() * 3, 3).text == "é"
 
 
+@pytest.mark.parametrize(
+    ("patterns", "value"),
+    [
+        (["^ab$"], ["x", "ab", "y"]),
+        ([r"\Aab"], ["x", "ab"]),
+        ([r"ab\z"], ["ab", "x"]),
+        (["(?-m)^ab"], ["x", "ab"]),
+        ([r"\Qab", r"\Qx\E"], ["ab"]),
+        (["[ab]{800}" * 40, "[bc]{800}" * 40, "ab"], ["ab"]),
+        ([r"\bab\b"], ["x", "ab", "y"]),
+        ([r"\B-"], ["x", "-"]),
+        (["x", "(?i)AB"], {"y": {"ab": ["z"]}}),
+        (["1{7}", "x"], {"y": [[1111111]]}),
+        (["^1{7}$"], {"y": [[1111111.0]]}),
+    ],
+)
+def test_texts_that_are_looked_at_together_hide_nothing(patterns: list[str], value: object) -> None:
+    assert "[redacted]" in Redaction(patterns).body(json.dumps(value).encode(), 1000).text
+
+
+def test_texts_are_not_taken_for_one() -> None:
+    body = b'["a","b",3]'
+    assert Redaction(["a.?b", r"a\nb", '","', r"b\s3"]).body(body, 1000).text.encode() == body
+
+
 def test_a_pattern_that_would_take_for_ever_elsewhere_takes_no_time() -> None:
     assert Redaction(["(a+)+$"]).text("a" * 50_000 + "b") == "a" * 50_000 + "b"
 
