@@ -87,7 +87,7 @@ def test_redacted_first_and_cut_then() -> None:
         ([r"ab\z"], ["ab", "x"]),
         (["(?-m)^ab"], ["x", "ab"]),
         ([r"\Qab", r"\Qx\E"], ["ab"]),
-        (["[ab]{800}" * 40, "[bc]{800}" * 40, "ab"], ["ab"]),
+        ([*("(?:[ab]x){500}" * 36 + str(n) for n in range(10)), "ab"], ["ab"]),
         ([r"\bab\b"], ["x", "ab", "y"]),
         ([r"\B-"], ["x", "-"]),
         (["x", "(?i)AB"], {"y": {"ab": ["z"]}}),
