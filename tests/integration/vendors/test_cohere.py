@@ -60,3 +60,9 @@ async def test_rerankings(house: House) -> None:
     body = {"query": "blue sky", "chunks": ["green grass", "the sky is blue"]}
     answer = await house.http.post("/v4/models/rerank-v3.5/rerankings", json=body)
     assert answer.json()["chunk_scores"] == [0.0, 1.0]
+    shorter = {"model": "rerank-v3.5", "query": "blue sky", "documents": body["chunks"], "max_tokens_per_doc": 100}
+    answer = await house.http.post("/v1/rerank", json=shorter)
+    assert answer.status_code == 200, answer.text
+    assert [each["index"] for each in answer.json()["results"]] == [1, 0]
+    answer = await house.http.post("/v1/rerank", json={**shorter, "max_tokens_per_doc": "many"})
+    assert answer.status_code == 400, answer.text

@@ -28,6 +28,10 @@ _NOT_MEANT: Mapping[str, tuple[Sequence[Any], str]] = {
 """By field: values that ask for nothing special, and what is said of all others."""
 
 
+REFUSED = frozenset(_NOT_MEANT)
+"""Fields that are refused unless a model has a meaning for them."""
+
+
 def refuse(body: Struct, honoured: Collection[str] = ()) -> None:
     """Raise `InvalidRequest` (code unsupported_parameter) naming the first field that cannot be honoured; those in
     ``honoured`` can."""

@@ -14,7 +14,7 @@ from modelyard.http.inference import bodies as v4
 from modelyard.http.inference.reading import decode
 from modelyard.http.openai.bodies import ChatBody, CompletionBody, Document, EmbeddingBody, RerankBody, TextBody
 from modelyard.http.openai.messages import native_messages
-from modelyard.http.openai.refusals import refuse, unsupported
+from modelyard.http.openai.refusals import REFUSED, refuse, unsupported
 
 B = TypeVar("B", bound=TextBody | EmbeddingBody | RerankBody)
 Extras = dict[str, Any]
@@ -98,7 +98,7 @@ def embedding_request(route: Route, body: EmbeddingBody, extras: Extras) -> Embe
 
 def rerank_request(route: Route, body: RerankBody, extras: Extras) -> RerankingRequest:
     documents = [document.text if isinstance(document, Document) else document for document in body.documents]
-    bindings = _bindings(route, body.model_request_parameters, extras, {})
+    bindings = _bindings(route, body.model_request_parameters, extras, _own(route, body))
     return RerankingRequest(body.query, documents, body.instruction, bindings)
 
 
@@ -150,12 +150,16 @@ def _further(route: Route, body: TextBody) -> Extras:
 
 
 def _own(route: Route, body: TextBody | EmbeddingBody | RerankBody) -> Extras:
-    """What of a chat only OpenAI's own models have a meaning for. Others that might answer instead would refuse it, so
-    it is told only where there are none."""
-    profile = PROFILES.get(route.vendor.vendor) if route.vendor is not None and not route.fallbacks else None
-    if profile is None or not profile.own or not isinstance(body, ChatBody):
+    """What this model has a meaning for and others have not: fields, refused elsewhere, that its request parameters
+    declare, and OpenAI's own of its own chats. Others that might answer instead would refuse it, so it is told only
+    where there are none."""
+    if route.fallbacks:
         return {}
-    return {name: value for name in profile.own if (value := getattr(body, name)) is not None}
+    names = {parameter.name for parameter in route.request_schema.parameters} & REFUSED
+    profile = PROFILES.get(route.vendor.vendor) if route.vendor is not None else None
+    if profile is not None and isinstance(body, ChatBody):
+        names |= set(profile.own)
+    return {name: value for name in sorted(names) if (value := getattr(body, name, None)) is not None}
 
 
 def _bindings(route: Route, given: Bindings | None, extras: Extras, further: Extras) -> Bindings | None:
