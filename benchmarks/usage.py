@@ -3,63 +3,77 @@
 python benchmarks/usage.py                              # SQLite, in a temporary folder
 python benchmarks/usage.py postgresql://user@host/name  # an empty database of that server
 
-Ten calls a second, told apart by five keys and two outcomes: 315 million calls in a year, added up in 87,600 rows. Of
-the records themselves only those of the hours are made that the queries look at.
+Ten calls a second, told apart by five keys and two outcomes: 315 million calls in a year, added up in 525,600 rows of a
+minute, 87,600 of an hour and 3,650 of a day. Of the records themselves only those are made that the queries read: from
+each edge to the nearest minute.
 """
 
 import argparse
 import asyncio
-import random
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import insert, text
 
-from modelyard.domain.rollups import CLASSES, DIMENSIONS, SUMS, Hour, hour_of
+from modelyard.domain.rollups import CLASSES, DIMENSIONS, SUMS, digest
 from modelyard.domain.usage import Outcome, slice_starts
-from modelyard.store import Store, tables
-from modelyard.store.usage_hours import Query
+from modelyard.store import Store, usage_rows
+from modelyard.store.tables_of_usage import usage_days, usage_hours, usage_minutes
+from modelyard.store.usage_reports import Query
 from modelyard.testing.usage import make_usage
 from report import machine, middle, spread, table
 
 YEAR = datetime(2025, 1, 1, tzinfo=UTC)
-HOURS, KEYS, CALLS_PER_HOUR, RUNS = 8760, 5, 36_000, 15
-RAGGED = YEAR + timedelta(minutes=17, seconds=3)
-END, RAGGED_END = YEAR + timedelta(hours=HOURS), YEAR + timedelta(hours=HOURS - 1, minutes=29)
-DEPLOYMENT = {"deployment_id": "busy", "model_id": "m", "model_name": "busy", "account_id": "a", "identity_id": "i"}
+DAYS, KEYS, CALLS_PER_MINUTE, RUNS = 365, 5, 600, 15
+END = YEAR + timedelta(days=DAYS)
+RAGGED, RAGGED_END = YEAR + timedelta(minutes=17, seconds=3), END - timedelta(minutes=31, seconds=0.5)
+LATE, EARLY = YEAR + timedelta(hours=7), END - timedelta(hours=5)
+BUSY = {"deployment_id": "busy", "model_id": "m", "model_name": "busy", "account_id": "a", "identity_id": "i"}
 OTHERS = 20
 """Other deployments, so that an index has something to leave out."""
 
 
-def _hour(number: int, key: int, outcome: Outcome, deployment: str) -> dict[str, object]:
-    record = make_usage(**{**DEPLOYMENT, "deployment_id": deployment}, key_id=f"k{key}", outcome=outcome)
-    values = {name: getattr(record, name) for name in DIMENSIONS if name not in ("vendor", "verb", "outcome")}
-    dimensions = {**values, "vendor": "", "verb": record.verb.value, "outcome": outcome.value}
-    hour = Hour(YEAR + timedelta(hours=number), tuple(dimensions[name] for name in DIMENSIONS))
-    sums = dict.fromkeys((*SUMS, *CLASSES), CALLS_PER_HOUR // (2 * KEYS))
-    return {"hour": hour.hour, "digest": hour.digest, **dimensions, **sums}
+def _sums(unit: str, at: datetime, calls: int) -> Iterator[dict[str, Any]]:
+    busy = [(BUSY, f"k{key}", outcome) for key in range(KEYS) for outcome in (Outcome.OK, Outcome.ERROR)]
+    others = [({**BUSY, "deployment_id": f"other {each}"}, "k0", Outcome.OK) for each in range(OTHERS)]
+    for changes, key, outcome in [*busy, *(others if at.hour % 10 == 0 else [])]:
+        record = make_usage(**changes, key_id=key, outcome=outcome)
+        dimensions = [str(getattr(record, name) or "") for name in DIMENSIONS]
+        sums = dict.fromkeys((*SUMS, *CLASSES), calls // len(busy))
+        yield {unit: at, "digest": digest(dimensions), **dict(zip(DIMENSIONS, dimensions, strict=True)), **sums}
 
 
-async def fill(store: Store) -> None:
-    chance = random.Random(1)
-    async with store.begin() as tx:
-        session = tx.usage._session
-        for number in range(HOURS):
-            rows = [
-                _hour(number, key, outcome, "busy") for key in range(KEYS) for outcome in (Outcome.OK, Outcome.ERROR)
-            ]
-            rows += [_hour(number, 0, Outcome.OK, f"other {each}") for each in range(OTHERS if number % 10 == 0 else 0)]
-            await session.execute(insert(tables.usage_hours), rows)
-        for edge in sorted({hour_of(at) for at in slice_starts(RAGGED, RAGGED_END, 12)} | {hour_of(RAGGED_END)}):
-            records = [
-                make_usage(**DEPLOYMENT, started_at=edge + timedelta(seconds=3600 * chance.random()))
-                for _ in range(CALLS_PER_HOUR)
-            ]
-            columns = [column.name for column in tables.usage.columns]
-            values = [{name: getattr(record, name) for name in columns} for record in records]
-            await session.execute(insert(tables.usage), values)
+def _minutes(day: datetime) -> Iterator[dict[str, Any]]:
+    for number in range(24 * 60):
+        at = day + timedelta(minutes=number)
+        names = {"deployment_id": "busy", "model_name": "busy", "account_id": "a"}
+        yield {"minute": at, **names, "prompt_tokens": CALLS_PER_MINUTE, "response_tokens": CALLS_PER_MINUTE}
+
+
+async def fill(store: Store, edges: Sequence[datetime]) -> None:
+    for number in range(DAYS):
+        day = YEAR + timedelta(days=number)
+        async with store.begin() as tx:
+            execute = tx.usage._session.execute
+            hours = [row for hour in range(24) for row in _sums("hour", day + timedelta(hours=hour), 60 * 600)]
+            await execute(insert(usage_hours), hours)
+            await execute(insert(usage_days), list(_sums("day", day, 24 * 60 * 600)))
+            await execute(insert(usage_minutes), list(_minutes(day)))
+    for start in range(0, len(edges), 100):
+        async with store.begin() as tx:
+            for edge in edges[start : start + 100]:
+                await usage_rows.insert(tx.usage._session, [make_usage(**BUSY, started_at=at) for at in _near(edge)])
+
+
+def _near(edge: datetime) -> list[datetime]:
+    """When calls began between an edge and the nearest minute."""
+    minute = (edge + timedelta(seconds=30)).replace(second=0, microsecond=0)
+    low, high = sorted((edge, minute))
+    step = timedelta(minutes=1) / CALLS_PER_MINUTE
+    return [low + number * step for number in range((high - low) // step)]
 
 
 async def settle(store: Store) -> None:
@@ -69,7 +83,7 @@ async def settle(store: Store) -> None:
             await connection.execute(text("VACUUM ANALYZE"))
 
 
-def _sums(store: Store, start: datetime, end: datetime, chunks: int) -> Callable[[], Awaitable[int]]:
+def _statistics(store: Store, start: datetime, end: datetime, chunks: int) -> Callable[[], Awaitable[int]]:
     async def ask() -> int:
         async with store.read() as tx:
             return len(await tx.usage.sums(slice_starts(start, end, chunks), end, deployment_id="busy", accounts=["a"]))
@@ -77,30 +91,40 @@ def _sums(store: Store, start: datetime, end: datetime, chunks: int) -> Callable
     return ask
 
 
-def _report(store: Store, query: Query) -> Callable[[], Awaitable[int]]:
+def _report(store: Store, start: datetime, end: datetime, *query: Any) -> Callable[[], Awaitable[int]]:
     async def ask() -> int:
         async with store.read() as tx:
-            return len(await tx.usage.report(YEAR, END, query))
+            return len(await tx.usage.report(start, end, Query(*query)))
 
     return ask
 
 
-async def measure(url: str) -> None:
+def _asked(store: Store, many: int) -> dict[str, Callable[[], Awaitable[int]]]:
+    asked = {}
+    for chunks in (12, 365):
+        asked[f"statistics, {chunks} slices, whole days"] = _statistics(store, YEAR, END - timedelta(days=5), chunks)
+    for chunks in (12, 365, many):
+        asked[f"statistics, {chunks} slices, edges anywhere"] = _statistics(store, RAGGED, RAGGED_END, chunks)
+    where = {"deployment_id": "busy"}
+    for what, start, end in (("whole days", YEAR, END), ("from 7:00 to 19:00", LATE, EARLY)):
+        asked[f"report by key, {what}"] = _report(store, start, end, ("key_id",), None, where, ["a"])
+        asked[f"report by day, {what}"] = _report(store, start, end, (), 24, where, ["a"])
+        asked[f"report by day and key, {what}"] = _report(store, start, end, ("key_id",), 24, where, ["a"])
+    asked["report by deployment"] = _report(store, YEAR, END, ("deployment_id",), None, {}, ["a"])
+    asked["report by hour, the first 1,000 lines"] = _report(store, YEAR, END, (), 1, where, ["a"], 1001)
+    asked["report by hour, all 8,760 lines"] = _report(store, YEAR, END, (), 1, where, ["a"], 10_001)
+    return asked
+
+
+async def measure(url: str, many: int) -> None:
     store = await Store.open(url)
     try:
         await store.migrate()
-        await fill(store)
+        edges = {at for chunks in (12, 365, many) for at in (*slice_starts(RAGGED, RAGGED_END, chunks), RAGGED_END)}
+        await fill(store, sorted(edges))
         await settle(store)
-        where = {"deployment_id": "busy"}
-        asked = {
-            "statistics, 12 slices, whole hours": _sums(store, YEAR, END, 12),
-            "statistics, 365 slices, whole hours": _sums(store, YEAR, END, 365),
-            "statistics, 12 slices, edges within hours": _sums(store, RAGGED, RAGGED_END, 12),
-            "report by key": _report(store, Query(("key_id",), where=where, accounts=["a"])),
-            "report by day": _report(store, Query((), 24, where, ["a"])),
-        }
         lines = []
-        for name, ask in asked.items():
+        for name, ask in _asked(store, many).items():
             taken = []
             for _ in range(RUNS + 1):
                 begun = time.perf_counter()
@@ -116,9 +140,10 @@ async def measure(url: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url", nargs="?", help="an empty database; a temporary SQLite file if not given")
-    url = parser.parse_args().url
+    parser.add_argument("--many", type=int, default=1000, help="a number of slices; 10,000 take minutes to prepare")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(url or f"sqlite:///{folder}/usage.db"))
+        asyncio.run(measure(given.url or f"sqlite:///{folder}/usage.db", given.many))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ class UsageSettings(Group):
     """Whether records are kept in files of the data directory until they are in the database, for the case that
     the server is killed."""
     keep_days: Annotated[int, Field(ge=1)] | None = None
-    """Usage records, and so the call log, that are older than so many days are deleted; their hours stay, for reports.
+    """Usage records, and so the call log, that are older than so many days are deleted; what they add up to stays.
     Not set: none ever is."""
 
 

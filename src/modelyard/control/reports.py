@@ -8,11 +8,11 @@ from decimal import Decimal
 from modelyard.clock import Clock
 from modelyard.control.scope import Scope
 from modelyard.domain.prices import dollars
-from modelyard.domain.rollups import SUMS, hour_of, percentile
+from modelyard.domain.rollups import SUMS, percentile
 from modelyard.errors import InvalidRequest
 from modelyard.settings import CostSettings
 from modelyard.store import Store
-from modelyard.store.usage_hours import Query, Row
+from modelyard.store.usage_reports import Query, Row
 from modelyard.store.worker_time import Spent
 
 INTERVALS: Mapping[str, int] = {"hour": 1, "day": 24, "week": 168}
@@ -109,8 +109,12 @@ def _whole_hours(start: datetime, end: datetime) -> tuple[datetime, datetime]:
         raise InvalidRequest.at("query", "end_date", msg="must be after start_date")
     if start < _BEGINNING:
         raise InvalidRequest.at("query", "start_date", msg="must not be before 1970")
-    last = hour_of(end.astimezone(UTC))
-    return hour_of(start.astimezone(UTC)), last if last == end else last + _HOUR
+    last = _hour_of(end)
+    return _hour_of(start), last if last == end else last + _HOUR
+
+
+def _hour_of(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def _matches(spent: Spent, where: Mapping[str, str]) -> bool:

@@ -1,7 +1,7 @@
 """What was used, added up over equal slices of time."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from modelyard.control.scope import Scope
 from modelyard.domain.usage import Slice, fold, slice_starts
@@ -41,11 +41,8 @@ class Statistics:
         async with self._store.read() as tx:
             known = await _name_of(tx, scope, name)
             sums = await tx.usage.sums(starts, end, model_name=known or name, accounts=scope.own_accounts)
-            if known is None and not sums:
-                always = [datetime(1970, 1, 1, tzinfo=UTC)]
-                ever = datetime(9999, 1, 1, tzinfo=UTC)
-                if not await tx.usage.sums(always, ever, model_name=name, accounts=scope.own_accounts):
-                    raise NotFound(f"There is no model '{name}'.", code="model_not_found")
+            if known is None and not sums and not await tx.usage.is_known(name, scope.own_accounts):
+                raise NotFound(f"There is no model '{name}'.", code="model_not_found")
         return fold(starts, sums)
 
 

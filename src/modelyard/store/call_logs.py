@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, delete, func, literal_column, select, tuple_
+from sqlalchemy import Row, Select, delete, func, select, tuple_
 
 from modelyard.domain.call_logs import parsed_log_id
 from modelyard.domain.usage import Outcome, UsageRecord, Verb
@@ -13,7 +13,7 @@ from modelyard.errors import NotFound
 from modelyard.store.columns import from_microseconds
 from modelyard.store.paging import Page
 from modelyard.store.session import Session
-from modelyard.store.tables import usage
+from modelyard.store.tables_of_usage import usage
 
 _LAST_MICROSECOND = 253_402_300_799_999_999
 """Of the year 9999; what comes later is no time that the database could give back."""
@@ -37,12 +37,12 @@ class CallLogs:
         self._session = session
 
     async def page(self, query: CallQuery) -> Page[UsageRecord]:
-        """Newest first: walks the index of what is asked for, which ends in the time."""
-        counted = self._matching(select(func.count()).select_from(usage), query)
+        """Newest first: walks what the accounts paid for in the order of time."""
+        counted = _matching(select(func.count()).select_from(usage), query)
         total = int((await self._session.execute(counted)).scalar_one())
         order = (usage.c.started_at, usage.c.id)
         ordered = order if query.oldest_first else tuple(column.desc() for column in order)
-        wanted = self._matching(select(usage), query).order_by(*ordered)
+        wanted = _matching(select(usage), query).order_by(*ordered)
         wanted = wanted.limit(query.limit).offset((query.page - 1) * query.limit)
         rows = (await self._session.execute(wanted)).all() if total else []
         return Page([_record(row) for row in rows], total, query.page, query.limit)
@@ -63,25 +63,22 @@ class CallLogs:
         return _record(row)
 
     async def forget_before(self, moment: datetime, most: int) -> int:
-        """End the oldest records before ``moment``, at most so many; how many that were. Their hours stay."""
+        """End the oldest records before ``moment``, at most so many; how many that were. What they add up to stays."""
         key = (usage.c.started_at, usage.c.id)
         oldest = select(*key).where(usage.c.started_at < moment).order_by(*key).limit(most)
         ended = await self._session.execute(delete(usage).where(tuple_(*key).in_(oldest)))
         return int(ended.rowcount)
 
-    def _matching(self, statement: Select[Any], query: CallQuery) -> Select[Any]:
-        accounts = tuple(dict.fromkeys(query.accounts))
-        account: ColumnElement[str] = usage.c.account_id
-        if not self._session.on_postgresql and not query.where.keys().isdisjoint(("deployment_id", "model_name")):
-            # These have indexes of their own; SQLite would walk the whole account instead if it could.
-            account = literal_column("+usage.account_id", usage.c.account_id.type)
-        paid = account == accounts[0] if len(accounts) == 1 else account.in_(accounts)
-        statement = statement.where(paid, *(usage.c[name] == value for name, value in query.where.items()))
-        if query.since is not None:
-            statement = statement.where(usage.c.started_at >= query.since)
-        if query.until is not None:
-            statement = statement.where(usage.c.started_at < query.until)
-        return statement
+
+def _matching(statement: Select[Any], query: CallQuery) -> Select[Any]:
+    accounts = tuple(dict.fromkeys(query.accounts))
+    paid = usage.c.account_id == accounts[0] if len(accounts) == 1 else usage.c.account_id.in_(accounts)
+    statement = statement.where(paid, *(usage.c[name] == value for name, value in query.where.items()))
+    if query.since is not None:
+        statement = statement.where(usage.c.started_at >= query.since)
+    if query.until is not None:
+        statement = statement.where(usage.c.started_at < query.until)
+    return statement
 
 
 def _record(row: Row[Any]) -> UsageRecord:

@@ -12,8 +12,9 @@ from modelyard.domain.limits import MONEY, Ask, Kind, Limit, OnExceeded, Settlem
 from modelyard.store.entities import Entities, Shape
 from modelyard.store.paging import SortKeys
 from modelyard.store.session import Session
-from modelyard.store.tables import gateways, limit_use, usage_hours
+from modelyard.store.tables import gateways, limit_use
 from modelyard.store.tables import limits as table
+from modelyard.store.tables_of_usage import usage_hours
 
 SORT_FIELDS: SortKeys = {
     name: table.c[name]

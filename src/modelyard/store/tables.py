@@ -4,7 +4,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Float,
     ForeignKey,
     Index,
     Integer,
@@ -14,7 +13,6 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from modelyard.domain import rollups
 from modelyard.store.columns import Instant, Json, Name, Prose, Words
 
 metadata = MetaData(
@@ -289,68 +287,6 @@ events = Table(
     Column("at", Instant, nullable=False),
     Column("kind", Name, nullable=False),
     Column("message", Words, nullable=False),
-)
-
-usage = Table(
-    "usage",
-    metadata,
-    # the time first: new rows then go to the end of every index but the models' and deployments' own parts
-    Column("started_at", Instant, primary_key=True),
-    Column("id", Name, primary_key=True),
-    Column("request_id", Name, nullable=False),
-    Column("account_id", Name, nullable=False),
-    Column("key_id", Name, nullable=False),
-    Column("identity_id", Name, nullable=False),
-    Column("deployment_id", Name, nullable=False),
-    Column("model_id", Name, nullable=False),
-    Column("model_name", Name, nullable=False),
-    Column("verb", Name, nullable=False),
-    Column("outcome", Name, nullable=False),
-    Column("error_code", Name),
-    Column("prompt_tokens", BigInteger, nullable=False),
-    Column("response_tokens", BigInteger, nullable=False),
-    Column("estimated", Boolean, nullable=False),
-    Column("first_byte_seconds", Float),
-    Column("total_seconds", Float, nullable=False),
-    Column("cached_tokens", BigInteger, nullable=False, server_default="0"),
-    Column("reasoning_tokens", BigInteger, nullable=False, server_default="0"),
-    Column("vendor", Name),
-    Column("cost_nano", BigInteger),
-    # the deployment that answered, where it was a fallback
-    Column("served_by", Name),
-    Index("ix_usage_deployment", "deployment_id", "started_at", "account_id", "prompt_tokens", "response_tokens"),
-    Index("ix_usage_model", "model_name", "started_at", "account_id", "prompt_tokens", "response_tokens"),
-    # the call log's
-    Index("ix_usage_account", "account_id", "started_at", "id"),
-    Index("ix_usage_key", "account_id", "key_id", "started_at", "id"),
-    Index("ix_usage_request", "account_id", "request_id"),
-)
-
-usage_hours = Table(
-    "usage_hours",
-    metadata,
-    # calls of one hour that are alike in all of modelyard.domain.rollups.DIMENSIONS, of which the digest is made
-    Column("hour", Instant, primary_key=True),
-    Column("digest", Name, primary_key=True),
-    *(Column(name, Name, nullable=False) for name in rollups.DIMENSIONS),
-    *(Column(name, BigInteger, nullable=False) for name in (*rollups.SUMS, *rollups.CLASSES)),
-    Index("ix_usage_hours_deployment", "deployment_id", "hour", "account_id", "prompt_tokens", "response_tokens"),
-    Index("ix_usage_hours_model", "model_name", "hour", "account_id", "prompt_tokens", "response_tokens"),
-    Index("ix_usage_hours_account", "account_id", "hour"),
-)
-
-worker_spans = Table(
-    "worker_spans",
-    metadata,
-    # when each worker was there, for what its time costs; ended_at is NULL while it is
-    Column("worker_id", Name, primary_key=True),
-    Column("deployment_id", Name, nullable=False),
-    Column("account_id", Name, nullable=False),
-    Column("model_id", Name, nullable=False),
-    Column("gpus", Integer, nullable=False),
-    Column("started_at", Instant, nullable=False),
-    Column("ended_at", Instant),
-    Index("ix_worker_spans_account", "account_id", "started_at"),
 )
 
 limits = Table(

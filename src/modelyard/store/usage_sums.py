@@ -1,6 +1,7 @@
-"""Tokens over slices of time: whole hours from what is added up by the hour, the rest from the records themselves."""
+"""Tokens over slices of time: from what is added up by the day, hour and minute, and at edges from the records."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -16,18 +17,31 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    exists,
     func,
+    literal_column,
     select,
     type_coerce,
 )
 
+from modelyard.domain.intervals import DAY, HOUR, MINUTE, RECORDS, pieces
 from modelyard.store.columns import to_microseconds
 from modelyard.store.session import Session
-from modelyard.store.tables import models, usage, usage_hours
-from modelyard.store.usage_hours import HOUR
+from modelyard.store.tables import models
+from modelyard.store.tables_of_usage import usage, usage_days, usage_hours, usage_minutes
 
-_Interval = tuple[int, int, int]
-"""(slice index, from, to), in microseconds; without the end."""
+_FROM: Mapping[int, tuple[Table, ColumnElement[Any]]] = {
+    DAY: (usage_days, usage_days.c.day),
+    HOUR: (usage_hours, usage_hours.c.hour),
+    MINUTE: (usage_minutes, usage_minutes.c.minute),
+    RECORDS: (usage, usage.c.started_at),
+}
+"""What has the sums of a unit, the longest first, and when each begins."""
+
+_Interval = tuple[int, int]
+"""From, to, in microseconds; without the end."""
+_Shares = Mapping[_Interval, Sequence[tuple[int, int]]]
+"""What an interval is a part of: the indexes of slices, and 1, or -1 where it is taken away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,79 +55,85 @@ class Which:
 
 
 async def sums(session: Session, edges: Sequence[datetime], which: Which) -> list[tuple[int, int, int]]:
-    """``(slice index, prompt tokens, response tokens)`` for every slice between two ``edges`` with calls in it."""
-    whole, parts = _intervals([to_microseconds(at) for at in edges])
-    found: dict[int, tuple[int, int]] = {}
-    for table, at, intervals in (
-        (usage_hours, usage_hours.c.hour, whole),
-        (usage, usage.c.started_at, parts),
-    ):
-        for index, prompt, response in await _added(session, table, at, intervals, which):
-            before = found.get(index, (0, 0))
-            found[index] = (before[0] + prompt, before[1] + response)
-    return [(index, *found[index]) for index in sorted(found)]
+    """``(slice index, prompt tokens, response tokens)`` for every slice between two ``edges`` with tokens in it."""
+    found: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for unit, shares in _shares([to_microseconds(at) for at in edges]).items():
+        intervals = list(shares)
+        for position, prompt, response in await _added(session, unit, intervals, which):
+            for index, sign in shares[intervals[position]]:
+                found[index][0] += sign * prompt
+                found[index][1] += sign * response
+    return [(index, *found[index]) for index in sorted(found) if any(found[index])]  # type: ignore[misc]
 
 
-def _intervals(edges: Sequence[int]) -> tuple[list[_Interval], list[_Interval]]:
-    """Each slice's whole hours, and what is left of it before and after them."""
-    whole: list[_Interval] = []
-    parts: list[_Interval] = []
+async def is_known(session: Session, model_name: str, accounts: Sequence[str]) -> bool:
+    """Whether one of these ever called a model of this name."""
+    called = exists().where(usage_days.c.model_name == model_name, usage_days.c.account_id.in_(accounts))
+    return bool((await session.execute(select(called))).scalar_one())
+
+
+def _shares(edges: Sequence[int]) -> dict[int, _Shares]:
+    """By unit what has to be added up, once for all slices that it is a part of."""
+    found: dict[int, defaultdict[_Interval, list[tuple[int, int]]]] = {}
     for index, (low, high) in enumerate(pairwise(edges)):
-        first, last = -(-low // HOUR) * HOUR, high // HOUR * HOUR
-        if first >= last:
-            parts.append((index, low, high))
-            continue
-        whole.append((index, first, last))
-        parts += [(index, begin, end) for begin, end in ((low, first), (last, high)) if begin < end]
-    return whole, parts
+        for piece in pieces(low, high, tuple(_FROM), nearest=True):
+            shares = found.setdefault(piece.unit, defaultdict(list))
+            shares[piece.low, piece.high].append((index, -1 if piece.negative else 1))
+    return dict(found)
 
 
 async def _added(
-    session: Session, table: Table, moment: ColumnElement[Any], intervals: Sequence[_Interval], which: Which
+    session: Session, unit: int, intervals: Sequence[_Interval], which: Which
 ) -> list[tuple[int, int, int]]:
-    if not intervals:
-        return []
+    table, moment = _FROM[unit]
     at: ColumnElement[int] = type_coerce(moment, BigInteger)
     join = _join_on_postgresql if session.on_postgresql else _join_on_sqlite
-    index, source, conditions = join(table, at, intervals)
+    position, source, conditions = join(table, at, intervals)
     statement = (
-        select(index, func.sum(table.c.prompt_tokens), func.sum(table.c.response_tokens))
+        select(position, func.sum(table.c.prompt_tokens), func.sum(table.c.response_tokens))
         .select_from(source)
-        .where(*conditions, *_conditions(table, which))
-        .group_by(index)
+        .where(*conditions, *_conditions(session, table, which))
+        .group_by(position)
     )
     found = await session.execute(statement)
-    return [(int(position), int(prompt), int(response)) for position, prompt, response in found]
+    return [(int(each), int(prompt), int(response)) for each, prompt, response in found]
 
 
-def _conditions(table: Table, which: Which) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+def _conditions(session: Session, table: Table, which: Which) -> Iterable[ColumnElement[bool]]:
     if which.deployment_id is not None:
-        conditions.append(table.c.deployment_id == which.deployment_id)
+        yield _column(session, table, "deployment_id") == which.deployment_id
     if which.model_name is not None:
-        conditions.append(table.c.model_name == which.model_name)
+        yield _column(session, table, "model_name") == which.model_name
     if which.model_group_id is not None:
         members = select(models.c.name).where(models.c.model_group_id == which.model_group_id)
-        conditions.append(table.c.model_name.in_(members))
+        yield _column(session, table, "model_name").in_(members)
     if which.accounts is not None:
-        conditions.append(table.c.account_id.in_(which.accounts))
-    return conditions
+        yield _column(session, table, "account_id").in_(which.accounts)
+
+
+def _column(session: Session, table: Table, name: str) -> ColumnElement[str]:
+    """Of records only the time leads to those that are wanted; SQLite would walk the whole account instead."""
+    if table is usage and not session.on_postgresql:
+        return literal_column(f"+usage.{name}", table.c[name].type)
+    return table.c[name]
 
 
 _Joined = tuple[ColumnElement[int], FromClause, list[ColumnElement[bool]]]
 
 
 def _join_on_postgresql(table: Table, at: ColumnElement[int], intervals: Sequence[_Interval]) -> _Joined:
-    columns = [bindparam(None, list(values), ARRAY(BigInteger)) for values in zip(*intervals, strict=True)]
-    slices = func.unnest(*columns).table_valued("slice", "low", "high", name="slices").render_derived()
-    index: ColumnElement[int] = type_coerce(slices.c.slice, Integer)
-    low, high = type_coerce(slices.c.low, BigInteger), type_coerce(slices.c.high, BigInteger)
-    return index, slices.join(table, at >= low), [at < high]
+    numbered = [(position, low, high) for position, (low, high) in enumerate(intervals)]
+    columns = [bindparam(None, list(values), ARRAY(BigInteger)) for values in zip(*numbered, strict=True)]
+    listed = func.unnest(*columns).table_valued("position", "low", "high", name="pieces").render_derived()
+    position: ColumnElement[int] = type_coerce(listed.c.position, Integer)
+    low, high = type_coerce(listed.c.low, BigInteger), type_coerce(listed.c.high, BigInteger)
+    return position, listed.join(table, at >= low), [at < high]
 
 
 def _join_on_sqlite(table: Table, at: ColumnElement[int], intervals: Sequence[_Interval]) -> _Joined:
     text = msgspec.json.encode(intervals).decode()
-    slices = func.json_each(bindparam(None, text, Text)).table_valued("value", name="slices")
-    index, low, high = (func.json_extract(slices.c.value, f"$[{each}]", type_=BigInteger) for each in range(3))
-    # SQLite keeps the order in which a CROSS JOIN is written: slices outside, the index inside.
-    return index, slices.join(table, at >= low), [at < high]
+    listed = func.json_each(bindparam(None, text, Text)).table_valued("key", "value", name="pieces")
+    position: ColumnElement[int] = type_coerce(listed.c.key, Integer)
+    low, high = (func.json_extract(listed.c.value, f"$[{each}]", type_=BigInteger) for each in range(2))
+    # SQLite keeps the order in which a CROSS JOIN is written: pieces outside, the index inside.
+    return position, listed.join(table, at >= low), [at < high]

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, case, func, literal, or_, select, type_coerce
 from modelyard.domain.deployments import Worker
 from modelyard.store.columns import to_microseconds
 from modelyard.store.session import Session
-from modelyard.store.tables import worker_spans as table
+from modelyard.store.tables_of_usage import worker_spans as table
 
 
 @dataclass(frozen=True, slots=True)

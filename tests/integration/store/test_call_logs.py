@@ -94,10 +94,8 @@ async def test_what_is_old_ends_a_batch_at_a_time_and_hours_stay(store, calls, n
     ("where", "index"),
     [
         ({}, "ix_usage_account"),
-        ({"key_id": "key 1"}, "ix_usage_key"),
         ({"request_id": "request 2"}, "ix_usage_request"),
-        ({"deployment_id": "deployment"}, "ix_usage_deployment"),
-        ({"model_name": "model name"}, "ix_usage_model"),
+        ({"error_code": "queue_full"}, "ix_usage_error"),
     ],
 )
 async def test_the_indexes_are_used(store, now, kind, where, index):

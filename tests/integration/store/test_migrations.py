@@ -5,11 +5,13 @@ import os
 import stat
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import inspect, select, text
 
 from modelyard.errors import ConfigurationError
 from modelyard.store import Store, migrations
@@ -76,6 +78,36 @@ async def test_the_migrated_schema_is_what_the_code_says(url):
     assert differences == []
 
 
+async def test_usage_that_is_there_already_is_added_up_by_minute_and_day(url, make, now):
+    """What comes with the migration is what would be there had every call been added up at once."""
+    moments = [timedelta(0), timedelta(seconds=59), timedelta(minutes=1), timedelta(hours=23), timedelta(days=1)]
+    store = await Store.open(url)
+    async with store.begin() as tx:
+        await tx.usage.add(
+            [
+                make.usage(started_at=now + by, deployment_id=deployment, total_seconds=seconds, prompt_tokens=2**40)
+                for by in (*moments, -moments[1])
+                for deployment in ("one", "two")
+                for seconds in (0.1, 1000.0)
+            ]
+        )
+    tables = [metadata.tables[name] for name in ("usage", "usage_minutes", "usage_hours", "usage_days")]
+
+    async def rows(connection):
+        return [sorted((await connection.execute(select(table))).all()) for table in tables]
+
+    async with store._engine.begin() as connection:
+        before = await rows(connection)
+        await connection.run_sync(lambda sync: command.downgrade(migrations._config(sync), "0015"))
+        found = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+        assert {"usage_minutes", "usage_days"}.isdisjoint(found)
+    await store.migrate()
+    async with store._engine.begin() as connection:
+        assert await rows(connection) == before
+    assert [len(each) for each in before] == [24, 10, 8, 6]
+    await store.aclose()
+
+
 async def test_a_newer_schema_is_left_alone(url):
     store = await Store.open(url)
     async with store.begin() as tx:
@@ -121,8 +153,8 @@ def test_nobody_else_reads_a_sqlite_file(tmp_path):
     assert set(modes.values()) == {0o600}
 
 
-@pytest.mark.parametrize("command", ["upgrade", "current"])
-def test_the_db_command(empty_url, command):
+@pytest.mark.parametrize("asked", ["upgrade", "current"])
+def test_the_db_command(empty_url, asked):
     def run(what):
         environment = {**os.environ, "MODELYARD_DATABASE_URL": empty_url}
         code = "from modelyard.cli.db import app; app()"
@@ -132,6 +164,6 @@ def test_the_db_command(empty_url, command):
 
     empty = run("current")
     assert (empty.returncode, empty.stdout.split()[0]) == (0, "empty"), empty.stderr
-    if command == "upgrade":
+    if asked == "upgrade":
         assert migrations.head() in run("upgrade").stdout
         assert run("current").stdout.split()[0] == migrations.head()

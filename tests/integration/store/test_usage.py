@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from modelyard.domain.usage import Outcome, Verb, slice_starts
-from modelyard.store.tables import usage as table
+from modelyard.store.tables_of_usage import usage as table
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -164,11 +164,13 @@ async def test_sums_walk_an_index(store, make, now, kind, which, chunks):
             compiled = statement.compile(session.connection.sync_connection, compile_kwargs={"literal_binds": True})
             rows = await session.connection.exec_driver_sql(f"{prefix} {compiled}")
             plans.append("\n".join(str(row[-1]) for row in rows))
-    assert len(plans) == (2 if chunks == 1 else 1)  # whole hours, and what is left of the last
+    # hours, minutes, and the records before and after them; or records alone
+    assert len(plans) == (3 if chunks == 1 else 1)
     by = "deployment" if "deployment_id" in which else "model"
+    minutes = "USING PRIMARY KEY" if by == "deployment" else "ix_usage_minutes_model"
     for plan in plans:
-        # PostgreSQL sees that there are few hours yet, and may read them in any way.
-        few = kind == "postgresql" and "usage_hours" in plan
-        assert few or f"ix_usage_{by}" in plan or f"ix_usage_hours_{by}" in plan
-        assert "Seq Scan on usage " not in plan
-        assert "SCAN usage" not in plan
+        # PostgreSQL sees that there are few hours and minutes yet, and that all records are wanted.
+        assert "Seq Scan on usage " not in plan or chunks == 1000
+        if kind == "sqlite":
+            assert "SCAN usage" not in plan
+            assert any(used in plan for used in ("(started_at>?", f"ix_usage_hours_{by}", minutes)), plan

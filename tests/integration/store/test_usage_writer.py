@@ -13,7 +13,7 @@ from modelyard.control.journal import Journal, left_behind
 from modelyard.control.usage import UsageWriter
 from modelyard.errors import Unavailable
 from modelyard.settings import UsageSettings
-from modelyard.store.tables import usage as table
+from modelyard.store.tables_of_usage import usage as table
 from modelyard.testing.clock import FakeClock
 
 

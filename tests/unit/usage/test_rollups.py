@@ -1,45 +1,78 @@
-"""Usage by the hour, and what can still be told of how long calls took."""
+"""Usage by the minute, hour and day, and what can still be told of how long calls took."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from modelyard.domain.rollups import BUCKETS, CLASSES, SUMS, by_hour, percentile
+from modelyard.domain.rollups import BUCKETS, CLASSES, SUMS, Sum, Tokens, percentile, rolled_up
+from modelyard.domain.usage import Outcome, Verb
 from modelyard.testing.usage import make_usage
 
 RECORD = make_usage(prompt_tokens=1000, vendor="OPENAI", vendor_model="gpt-x")
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
-def test_records_of_one_hour_that_are_alike_are_one_row() -> None:
+def begins(each: Sum | Tokens) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=each.at)
+
+
+def told(added: Sequence[int]) -> dict[str, int]:
+    return dict(zip(SUMS, added[: len(SUMS)], strict=True))
+
+
+def test_records_that_are_alike_are_one_row_of_each_unit() -> None:
     moments = [NOON, NOON + timedelta(minutes=59, seconds=59.999999), NOON + timedelta(hours=1)]
-    hours = by_hour(replace(RECORD, started_at=at, cost_nano=5, cached_tokens=7) for at in moments)
-    assert [hour.hour for hour in hours] == [NOON, NOON + timedelta(hours=1)]
-    sums = dict(zip(SUMS, hours[0].sums, strict=True))
-    assert (sums["calls"], sums["prompt_tokens"], sums["cost_nano"], sums["cached_tokens"]) == (2, 2000, 10, 14)
-    assert sums["unpriced"] == 0
-    assert sum(hours[0].classes) == 2
+    rollups = rolled_up(replace(RECORD, started_at=at, cost_nano=5, cached_tokens=7) for at in moments)
+    assert [begins(hour) for hour in rollups.hours] == [NOON, NOON + timedelta(hours=1)]
+    assert [begins(day) for day in rollups.days] == [NOON.replace(hour=0)]
+    assert [begins(each) for each in rollups.minutes] == [NOON, NOON + timedelta(minutes=59), NOON + timedelta(hours=1)]
+    for sums, calls in ((rollups.hours[0], 2), (rollups.days[0], 3)):
+        found = told(sums.added)
+        assert (found["calls"], found["prompt_tokens"], found["cost_nano"]) == (calls, 1000 * calls, 5 * calls)
+        assert (found["cached_tokens"], found["unpriced"]) == (7 * calls, 0)
+        assert sum(sums.added[len(SUMS) :]) == calls
+    assert [(each.prompt, each.response) for each in rollups.minutes] == [(1000, 10)] * 3
+
+
+def test_minutes_tell_apart_what_statistics_do() -> None:
+    other = {"key_id": "x", "identity_id": "x", "outcome": Outcome.ERROR, "verb": Verb.EXECUTE, "vendor": None}
+    (one,) = rolled_up([RECORD, *(replace(RECORD, **{name: value}) for name, value in other.items())]).minutes  # type: ignore[arg-type]
+    assert (one.prompt, one.response) == (6000, 60)
+    for name in ("deployment_id", "model_name", "account_id"):
+        assert len(rolled_up([RECORD, replace(RECORD, **{name: "x"})]).minutes) == 2  # type: ignore[arg-type]
+
+
+def test_units_are_those_of_utc_wherever_a_moment_was_told() -> None:
+    there = timezone(timedelta(hours=-9, minutes=-30))
+    before = datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)
+    for moment in (NOON, before):
+        rollups = rolled_up([replace(RECORD, started_at=moment.astimezone(there))])
+        assert begins(rollups.hours[0]) == moment.replace(minute=0, second=0)
+        assert begins(rollups.minutes[0]) == moment.replace(second=0)
+        assert begins(rollups.days[0]) == moment.replace(hour=0, minute=0, second=0)
 
 
 @pytest.mark.parametrize(
     "change", [{"key_id": "x"}, {"vendor": None}, {"model_name": "x"}, {"account_id": "k", "key_id": "a"}]
 )
 def test_whatever_differs_is_told_apart(change: dict[str, str]) -> None:
-    first, second = by_hour([RECORD, replace(RECORD, **change)])  # type: ignore[arg-type]
+    first, second = rolled_up([RECORD, replace(RECORD, **change)]).hours  # type: ignore[arg-type]
     assert first.digest != second.digest
 
 
 def test_a_call_without_a_price_is_counted_as_such() -> None:
-    (hour,) = by_hour([RECORD, replace(RECORD, cost_nano=1), replace(RECORD, prompt_tokens=0, response_tokens=0)])
-    assert dict(zip(SUMS, hour.sums, strict=True))["unpriced"] == 1
+    free = replace(RECORD, prompt_tokens=0, response_tokens=0)
+    (hour,) = rolled_up([RECORD, replace(RECORD, cost_nano=1), free]).hours
+    assert told(hour.added)["unpriced"] == 1
 
 
 def test_percentiles_are_right_to_the_width_of_a_class() -> None:
     seconds = [0.001 * n for n in range(1, 1001)]
-    (hour,) = by_hour(replace(RECORD, total_seconds=each) for each in seconds)
+    (hour,) = rolled_up(replace(RECORD, total_seconds=each) for each in seconds).hours
     for share in (0.1, 0.5, 0.95, 0.99):
-        told, true = percentile(hour.classes, share), share
+        told, true = percentile(hour.added[len(SUMS) :], share), share
         assert told is not None
         assert true / 2 <= told <= true * 2
     assert percentile([0] * len(CLASSES), 0.5) is None

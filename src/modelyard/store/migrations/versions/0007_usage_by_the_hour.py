@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 
 from modelyard.domain import rollups
+from modelyard.domain.intervals import HOUR
 from modelyard.store.columns import Instant, Name, from_microseconds
-from modelyard.store.usage_hours import HOUR
 
 revision = "0007"
 down_revision = "0006"
@@ -87,10 +87,9 @@ def _hour(row: tuple[object, ...], keys: int) -> dict[str, object]:
     named.insert(_DIMENSIONS.index("vendor"), "")
     calls, prompt, response, estimated, milliseconds, *classes = numbers
     sums = (calls, prompt, response, 0, 0, 0, 0, estimated, milliseconds)
-    hour = rollups.Hour(from_microseconds(int(at)), tuple(named))  # type: ignore[call-overload]
     return {
-        "hour": hour.hour,
-        "digest": hour.digest,
+        "hour": from_microseconds(int(at)),  # type: ignore[call-overload]
+        "digest": rollups.digest(named),
         **dict(zip(_DIMENSIONS, named, strict=True)),
         **dict(zip(_SUMS, sums, strict=True)),
         **dict(zip(_CLASSES, classes, strict=True)),
