@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from modelyard.control.vault import Sealed, Vault
 from modelyard.domain.models import ModelVendor
-from modelyard.domain.vendors import BASE_URLS, VendorCredential, VendorKey, VendorTarget
+from modelyard.domain.vendors import BASE_URLS, VendorCredential, VendorKey, VendorTarget, check_base_url, is_token
 from modelyard.errors import ConfigurationError, UpstreamError
 from modelyard.settings import BedrockSettings, VendorSettings, VendorsSettings, VertexSettings
 
@@ -82,8 +82,10 @@ class VendorKeys:
 
 
 def settings_keys(settings: VendorsSettings) -> Iterator[VendorKey]:
-    """Every key that the settings give; for servers that need none, one without secrets."""
+    """Every key that the settings give; for servers that need none, one without secrets. Raises `ConfigurationError`
+    naming a setting that cannot be used."""
     for vendor, group in groups(settings):
+        _check(f"MODELYARD_VENDORS__{vendor}", group)
         if isinstance(group, BedrockSettings):
             yield from _bedrock(group)
         elif isinstance(group, VertexSettings):
@@ -91,7 +93,17 @@ def settings_keys(settings: VendorsSettings) -> Iterator[VendorKey]:
         elif group.base_url or vendor in BASE_URLS:
             yield from _plain(vendor, group, f"settings:{vendor}")
     for name, group in settings.others.items():
+        _check(f"MODELYARD_VENDORS__OTHERS__{name.upper()}", group)
         yield from _plain(ModelVendor.OTHER, group, f"settings:OTHER:{name}")
+
+
+def _check(setting: str, group: VendorSettings) -> None:
+    for error in check_base_url(group.base_url or None, "base_url"):
+        raise ConfigurationError(f"{setting}__BASE_URL {error.msg}.")
+    for name in type(group).model_fields:
+        value = getattr(group, name)
+        if isinstance(value, SecretStr) and not all(map(is_token, filter(None, _several(value)))):
+            raise ConfigurationError(f"{setting}__{name.upper()} must be printable ASCII without spaces.")
 
 
 def groups(settings: VendorsSettings) -> Iterator[tuple[ModelVendor, VendorSettings]]:
@@ -104,7 +116,7 @@ def groups(settings: VendorsSettings) -> Iterator[tuple[ModelVendor, VendorSetti
 
 def _plain(vendor: ModelVendor, group: VendorSettings, id_: str) -> Iterator[VendorKey]:
     base_url = _address(vendor, group.base_url, {})
-    keys = list(filter(None, map(str.strip, _secret(group.api_key).split(","))))
+    keys = list(filter(None, _several(group.api_key)))
     for number, key in enumerate(keys):
         yield VendorKey(f"{id_}:{number}", vendor, base_url, {"api_key": key})
     if not keys and vendor in _KEYLESS:
@@ -139,12 +151,19 @@ def _project(secrets: Mapping[str, str]) -> dict[str, str]:
     return {"project": project} if isinstance(project, str) and project else {}
 
 
+_ACCESS_KEY = ("access_key_id", "secret_access_key")
+
+
 def _bedrock(group: BedrockSettings) -> Iterator[VendorKey]:
     if not group.region:
         return
-    names = ("bearer_token",) if group.bearer_token else ("access_key_id", "secret_access_key", "session_token")
+    names = ("bearer_token",) if group.bearer_token else (*_ACCESS_KEY, "session_token")
     secrets = {name: text for name in names if (text := _secret(getattr(group, name)))}
-    if secrets:
+    for name, other in (_ACCESS_KEY, _ACCESS_KEY[::-1]):
+        if name in secrets and other not in secrets:
+            setting = "MODELYARD_VENDORS__BEDROCK__"
+            raise ConfigurationError(f"{setting}{name.upper()} is set, but {setting}{other.upper()} is not.")
+    if "bearer_token" in secrets or "access_key_id" in secrets:
         parameters = {"region": group.region}
         base_url = _address(ModelVendor.BEDROCK, group.base_url, parameters)
         yield VendorKey("settings:BEDROCK", ModelVendor.BEDROCK, base_url, secrets, parameters)
@@ -157,6 +176,10 @@ def _address(vendor: ModelVendor, base_url: str | None, parameters: dict[str, st
     if vendor is ModelVendor.VERTEX_AI and parameters.get("location") == "global":
         return "https://aiplatform.googleapis.com"
     return BASE_URLS.get(vendor, "")
+
+
+def _several(value: SecretStr | None) -> Iterator[str]:
+    return map(str.strip, _secret(value).split(","))
 
 
 def _secret(value: SecretStr | None) -> str:

@@ -125,7 +125,7 @@ def check_access(
         if name not in secrets:
             yield FieldError(("body", name), f"is what {vendor} is called with", "missing")
     for name in secrets.keys() & set(SECRETS[vendor]):
-        if name != "service_account" and not _is_token(secrets[name]):
+        if name != "service_account" and not is_token(secrets[name]):
             yield FieldError(("body", name), "must be printable ASCII without spaces, as the vendor gave it")
     yield from check_base_url(base_url, "body", "base_url")
     if base_url is None and vendor not in BASE_URLS:
@@ -140,7 +140,8 @@ def _needed(vendor: ModelVendor, secrets: Mapping[str, str]) -> tuple[str, ...]:
     return ("bearer_token",) if "bearer_token" in secrets else ("access_key_id", "secret_access_key")
 
 
-def _is_token(text: str) -> bool:
+def is_token(text: str) -> bool:
+    """Whether ``text`` can be sent in a header as it is, as vendors' secrets are."""
     return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
@@ -153,7 +154,7 @@ def check_base_url(base_url: str | None, *loc: str | int) -> Iterator[FieldError
         fine = fine and not (url.query or url.fragment or url.username or url.password)
     except ValueError:
         fine = False
-    if not fine or not _is_token(base_url):
+    if not fine or not is_token(base_url):
         yield FieldError(loc, "must be an address such as https://models.example.com/v1, without query or password")
 
 

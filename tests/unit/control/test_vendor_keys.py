@@ -55,6 +55,23 @@ def test_an_accounts_own_go_before_the_installations() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"openai": {"api_key": "sk-1", "base_url": "api.example.com/v1"}}, "OPENAI__BASE_URL"),
+        ({"others": {"groq": {"base_url": "ftp://example.com"}}}, "OTHERS__GROQ__BASE_URL"),
+        ({"anthropic": {"api_key": "sk-1, sk 2"}}, "ANTHROPIC__API_KEY"),
+        ({"cohere": {"api_key": "sk-\u00e9"}}, "COHERE__API_KEY"),
+        ({"bedrock": {"region": "r", "access_key_id": "AKID"}}, "BEDROCK__SECRET_ACCESS_KEY is not"),
+        ({"bedrock": {"region": "r", "secret_access_key": "secret"}}, "BEDROCK__ACCESS_KEY_ID is not"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named(settings: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"MODELYARD_VENDORS__{named}") as caught:
+        keys_of(**settings)
+    assert "sk" not in str(caught.value)
+
+
 def test_a_key_is_sent_to_its_own_address_only() -> None:
     there = stored("there", base_url=ELSEWHERE.base_url)
     keys = keys_of(stored(), there, openai={"api_key": "sk-1"})
