@@ -68,6 +68,26 @@ async def test_execute_streams(house: House, client: AsyncSGPClient, start_worke
     assert '"finish_reason":"stop"' in lines[-1]
 
 
+@pytest.mark.parametrize("path", ["/v4/serving/the-server/execute", "/v4/serving/a/stable/execute"])
+async def test_execute_streams_whatever_bytes(house: House, start_worker: StartWorker, path: str) -> None:
+    async def behave(asked: Asked) -> None:
+        assert asked.path == "/generate_streaming"
+        await asked.begin_stream("application/octet-stream")
+        await asked.piece(b"\x00first")
+        await go_on.wait()
+        await asked.piece(b"\xfflast")
+        await asked.end_stream()
+
+    go_on = asyncio.Event()
+    house.routes.put(route("a", await start_worker(behave), **GENERIC), servers=[server(Backend("a"))])
+    async with house.client.stream("POST", path, json={"stream": True}) as answer:
+        assert (answer.status_code, answer.headers["x-served-by"]) == (200, "a")
+        pieces = answer.aiter_raw()
+        assert await anext(pieces) == b"\x00first"
+        go_on.set()
+        assert b"".join([piece async for piece in pieces]) == b"\xfflast"
+
+
 async def test_a_servers_alias_is_a_model_everywhere(
     house: House, client: AsyncSGPClient, start_worker: StartWorker
 ) -> None:
