@@ -7,6 +7,9 @@ from modelyard.domain import rollups
 from modelyard.store.columns import Instant, Name
 from modelyard.store.tables import metadata
 
+USAGE_WHOLE_SINCE = "usage_whole_since"
+"""The counter that says from when on (in microseconds since 1970) every record is still there that was ever written."""
+
 _TOKENS = ("prompt_tokens", "response_tokens")
 _ERRORS = text("error_code IS NOT NULL")
 

@@ -90,6 +90,43 @@ async def test_what_is_old_ends_a_batch_at_a_time_and_hours_stay(store, calls, n
     assert [prompt for _, prompt, _ in hours] == [5]
 
 
+async def counted(store, **query):
+    async with store.read() as tx:
+        return (await tx.call_logs.page(CallQuery(**{"accounts": ["a"], **query}))).total
+
+
+async def test_counts_are_of_what_is_still_there(store, now):
+    """Sums know more than that, and a record may come late, after others of its time have ended."""
+    hours = [now + timedelta(hours=hour, minutes=17) for hour in (0, 1, 2, 23, 24, 26, 50, 51)]
+    records = [make_usage(started_at=at, account_id="a", key_id=f"key {n % 2}") for n, at in enumerate(hours)]
+    async with store.begin() as tx:
+        await tx.usage.add(records)
+    for moment in [now, *hours, now + timedelta(days=9)]:
+        later = sum(at >= moment for at in hours)
+        assert await counted(store, since=moment) == later
+        assert await counted(store, until=moment) == len(hours) - later
+    async with store.begin() as tx:
+        assert await tx.call_logs.forget_before(hours[4], 1) == 1
+    assert await counted(store) == 7
+    async with store.begin() as tx:
+        assert await tx.call_logs.forget_before(hours[4], 100) == 3
+        await tx.usage.add([make_usage(started_at=hours[1], account_id="a", key_id="key 0")])
+    assert await counted(store) == 5
+    assert await counted(store, where={"key_id": "key 0"}) == 3
+    assert await counted(store, until=hours[4]) == 1
+    assert await counted(store, since=hours[4]) == 4
+
+
+@pytest.mark.parametrize("where", [{}, {"key_id": "key 1"}, {"outcome": "error", "verb": "embedding"}])
+async def test_nothing_is_counted_one_by_one_that_is_added_up(store, calls, where):
+    asked = []
+    event.listen(store._engine.sync_engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    assert await counted(store, where=where) > 0
+    assert any("FROM usage_days" in statement for statement in asked)
+    # The calls began at midnight: no part of an hour is left over.
+    assert not any("count(" in statement for statement in asked)
+
+
 @pytest.mark.parametrize(
     ("where", "index"),
     [
