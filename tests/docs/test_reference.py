@@ -14,6 +14,9 @@ from modelyard.domain.models import ModelVendor
 from modelyard.domain.templates import ModelType
 from modelyard.domain.vendor_models import TYPES_OF
 from modelyard.domain.vendor_requests import request_schema_of
+from modelyard.store.tables import metadata
+from modelyard.store.tables_of_call_log import call_log_settings
+from modelyard.store.trail import noun_of
 
 ROOT = Path(__file__).parents[2]
 KINDS = (ModelType.CHAT_COMPLETION, ModelType.EMBEDDING, ModelType.RERANKING)
@@ -98,6 +101,14 @@ def test_what_vendors_are_called_for_is_what_the_code_says() -> None:
         if vendor is not ModelVendor.OTHER:
             told = {kind for kind, word in words.items() if word in rows[vendor.value]}
             assert told == set(types) & set(words), vendor
+
+
+def test_the_audit_log_s_kinds_of_entities_are_those_of_the_code() -> None:
+    """That none is missing, `test_permissions` sees, which changes everything."""
+    page = (DOCS / "guides" / "accounts.md").read_text()
+    [told] = re.findall(r"`entity_type` \((.*?)\)", page, re.DOTALL)
+    tables = [call_log_settings, *(table for table in metadata.tables.values() if "id" in table.c)]
+    assert set(re.findall(r"`(\w+)`", told)) <= {noun_of(table.name) for table in tables}
 
 
 def test_the_vendors_request_parameters_are_those_of_the_code() -> None:

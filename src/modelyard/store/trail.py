@@ -86,7 +86,7 @@ class Trail:
             "key_id": acting.actor.key_id,
             "request_id": acting.actor.request_id,
             "action": change.action,
-            "entity_type": _NOUNS.get(change.table.name, change.table.name.removesuffix("s")),
+            "entity_type": noun_of(change.table.name),
             "entity_id": change.entity_id,
             "before": before,
             "after": after,
@@ -112,6 +112,11 @@ class Trail:
         found = {row.account_id for row in await self._connection.execute(statement)}
         left = {c.row["account_id"] for c in self._changes if c.table is memberships and c.entity_id == identity_id}
         return sorted(found | left) or [None]
+
+
+def noun_of(table: str) -> str:
+    """What the log calls the entities of a table."""
+    return _NOUNS.get(table, table.removesuffix("s"))
 
 
 def _told(table: Table, row: Values | None) -> dict[str, Any] | None:

@@ -1,8 +1,10 @@
 """The permission table over HTTP, cell by cell: every role at every route. A route without a line here fails."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -457,6 +459,10 @@ def test_what_is_invisible_looks_like_what_is_not_there(place: Place) -> None:
         assert (answer.status_code, bodies[0]) == (other.status_code, bodies[1]), (method, path)
 
 
+GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "accounts.md"
+TOLD_OF = set(re.findall(r"`(\w+)`", GUIDE.read_text().split("`entity_type` (")[1].split(")")[0]))
+"""The kinds of entities that the guide names."""
+
 # A replay is a call: it stands in the call log.
 CHANGES = [route for route in (*TABLE, *KEYS) if route[0] != "GET" and route[1] != REPLAY]
 
@@ -476,3 +482,4 @@ def test_every_change_leaves_an_entry_in_the_audit_log(place: Place, method: str
     assert answer.status_code == 200, answer.text
     assert told
     assert {each["actor"]["identity_type"] for each in told} == {"user"}
+    assert {each["entity_type"] for each in told} <= TOLD_OF
