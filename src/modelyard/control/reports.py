@@ -7,11 +7,13 @@ from decimal import Decimal
 
 from modelyard.clock import Clock
 from modelyard.control.scope import Scope
+from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID
 from modelyard.domain.prices import dollars
 from modelyard.domain.rollups import SUMS, percentile
 from modelyard.errors import InvalidRequest
 from modelyard.settings import CostSettings
-from modelyard.store import Store
+from modelyard.store import Store, Transaction
+from modelyard.store.paging import PageQuery
 from modelyard.store.usage_reports import Query, Row
 from modelyard.store.worker_time import Spent
 
@@ -22,6 +24,10 @@ MAX_ROWS = 10_000
 _HOUR = timedelta(hours=1)
 _PERCENTILES = (0.5, 0.95, 0.99)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = datetime(9999, 12, 31, 23, tzinfo=UTC)
+"""The last whole hour that there is a next one of."""
+_OF_WORKERS = ("account_id", "deployment_id", "model_id", "model_name", "vendor")
+"""What workers' time can be asked for by; of one caller, verb or outcome there is none: it is nobody's call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +81,41 @@ class Reports:
         limit: int,
     ) -> Report:
         """What the caller's accounts used; ``group_by`` and ``where`` name `modelyard.domain.rollups.DIMENSIONS`."""
-        start, end = _whole_hours(start, end)
+        start, end = _whole_hours(start, min(end, _LAST))
         hours = None if interval is None else INTERVALS[interval]
         query = Query(group_by, hours, where, scope.own_accounts, limit + 1)
         async with self._store.read() as tx:
             rows = await tx.usage.report(start, end, query)
             totals = await tx.usage.report(start, end, Query(where=where, accounts=scope.own_accounts))
-            spent = await tx.worker_time.spent(start, end, self._clock.now(), scope.own_accounts)
-        narrowed = [each for each in spent if _matches(each, where)]
+            spent = await self._spent(tx, scope, start, end, where)
         return Report(
             start,
             end,
             [_line(row, group_by) for row in rows[:limit]],
             _line(totals[0] if totals else _NOTHING, ()),
-            [WorkerCost(each, self._cost(each)) for each in narrowed],
+            [WorkerCost(each, self._cost(each)) for each in spent],
             truncated=len(rows) > limit,
         )
 
+    async def _spent(
+        self, tx: Transaction, scope: Scope, start: datetime, end: datetime, where: Mapping[str, str]
+    ) -> list[Spent]:
+        if where.get("vendor") or not set(where) <= set(_OF_WORKERS):
+            return []
+        accounts = scope.own_accounts
+        if scope.caller.is_administrator and scope.selected is None:
+            # Workers of built-in models are nobody's but the installation's.
+            accounts = (*accounts, PLATFORM_ACCOUNT_ID)
+        spent = await tx.worker_time.spent(start, end, self._clock.now(), accounts)
+        if (name := where.get("model_name")) is not None:
+            query = PageQuery(accounts, limit=MAX_ROWS, sort=(), where={"name": name})
+            named = {model.id for model in (await tx.models.page(query)).items}
+            spent = [each for each in spent if each.model_id in named]
+        return [each for each in spent if _matches(each, where)]
+
     def _cost(self, spent: Spent) -> Decimal | None:
         worker, gpu = self._settings.worker_hour, self._settings.gpu_hour
-        if worker is None and gpu is None:
+        if worker is None and (gpu is None or not spent.gpus):
             return None
         rate = (worker or Decimal(0)) + spent.gpus * (gpu or Decimal(0))
         milliseconds = round(spent.seconds * 1000)
@@ -118,9 +139,8 @@ def _hour_of(moment: datetime) -> datetime:
 
 
 def _matches(spent: Spent, where: Mapping[str, str]) -> bool:
-    """Whether worker time is of what was asked for; time is nobody's call, so of one caller there is none."""
     known = {"account_id": spent.account_id, "deployment_id": spent.deployment_id, "model_id": spent.model_id}
-    return all(known.get(name) == value for name, value in where.items())
+    return all(where.get(name, value) == value for name, value in known.items())
 
 
 def _line(row: Row, group_by: Sequence[str]) -> Line:

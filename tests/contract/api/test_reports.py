@@ -5,18 +5,23 @@ import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 from api_server import Running
 
-from modelyard.control.reports import Line, Report
+from modelyard.control.reports import Line, Report, Reports
+from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID
 from modelyard.domain.deployments import Phase, Worker
 from modelyard.domain.rollups import SUMS
 from modelyard.domain.usage import Outcome
 from modelyard.http.api.convert.reports import as_csv
 from modelyard.http.api.wire.reports import ReportQuery
+from modelyard.settings import CostSettings
+from modelyard.store import Store
+from modelyard.store.worker_time import Spent
+from modelyard.testing.clock import FakeClock
 from modelyard.testing.usage import make_usage
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
@@ -159,22 +164,72 @@ def test_bad_input_names_the_field(http: httpx.Client, query: dict[str, Any], lo
     assert loc in [error["loc"] for error in answer.json()["detail"]]
 
 
-def test_workers_are_told_by_their_time(server: Running, http: httpx.Client, account: str, name: str) -> None:
+def test_workers_are_told_by_their_time(
+    server: Running, http: httpx.Client, account: str, model: dict[str, Any], name: str
+) -> None:
     def worker(id_: str) -> Worker:
         return Worker(id=id_, deployment_id=name, revision="r", phase=Phase.READY, created_at=START)
 
     async def write() -> None:
         async with server.parts.store.begin() as tx:
             for id_, gpus in ((f"{name}-1", 0), (f"{name}-2", 0), (f"{name}-3", 2)):
-                await tx.worker_time.begin(worker(id_), account, "m", gpus)
-                await tx.worker_time.begin(worker(id_), account, "m", gpus)
+                await tx.worker_time.begin(worker(id_), account, model["id"], gpus)
+                await tx.worker_time.begin(worker(id_), account, model["id"], gpus)
             await tx.worker_time.end([f"{name}-1", f"{name}-3"], START + timedelta(minutes=30))
             await tx.worker_time.end([f"{name}-1"], START + timedelta(hours=9))
             # The clock was set back while it was there.
             late = replace(worker(f"{name}-4"), created_at=START + timedelta(minutes=30))
-            await tx.worker_time.begin(late, account, "m", 0)
+            await tx.worker_time.begin(late, account, model["id"], 0)
             await tx.worker_time.end([late.id], START + timedelta(minutes=10))
 
     server.run(write())
+    for more in ({}, {"vendor": ""}, {"account_id": account, "model_id": model["id"]}, {"model_name": model["name"]}):
+        told = report(http, deployment_id=name, end_date="2025-03-01T01:00:00", **more)["workers"]
+        assert [(each["gpus"], each["seconds"]) for each in told] == [(0, 5400.0), (2, 1800.0)], more
+    for other in ({"vendor": "OPENAI"}, {"model_name": "another"}, {"verb": "embedding"}, {"key_id": "k"}):
+        assert report(http, deployment_id=name, **other)["workers"] == [], other
     told = report(http, deployment_id=name, end_date="2025-03-01T01:00:00")["workers"]
     assert [(each["gpus"], each["seconds"], each["cost"]) for each in told] == [(0, 5400.0, None), (2, 1800.0, None)]
+
+
+def test_the_end_of_time_is_an_end(http: httpx.Client) -> None:
+    for end in ("9999-12-31T23:30:00", "9999-12-31T23:59:59.999999Z"):
+        assert report(http, model_name="nobody calls this", end_date=end)["total"]["calls"] == 0
+
+
+@pytest.mark.parametrize(
+    ("rates", "gpus", "cost"),
+    [
+        ({}, 2, None),
+        ({"gpu_hour": "2.5"}, 0, None),
+        ({"gpu_hour": "2.5"}, 2, "2.5"),
+        ({"worker_hour": "0.3"}, 0, "0.15"),
+        ({"worker_hour": "0.3", "gpu_hour": "2.5"}, 2, "2.65"),
+        ({"worker_hour": "0"}, 0, "0"),
+        ({"worker_hour": "0.000001"}, 0, "0.0000005"),
+    ],
+)
+def test_half_an_hour_of_a_worker_costs_what_is_set_and_is_unknown_otherwise(
+    rates: dict[str, str], gpus: int, cost: str | None
+) -> None:
+    settings = CostSettings(**rates)  # type: ignore[arg-type]
+    reports = Reports(cast("Store", None), FakeClock(), settings)
+    found = reports._cost(Spent("a", "d", "m", gpus, 1800.0))
+    assert found == (None if cost is None else Decimal(cost))
+
+
+def test_workers_of_built_in_models_are_told_to_administrators(
+    server: Running, http: httpx.Client, account: str, name: str
+) -> None:
+    async def write() -> None:
+        async with server.parts.store.begin() as tx:
+            worker = Worker(id=name, deployment_id=name, revision="r", phase=Phase.READY, created_at=START)
+            await tx.worker_time.begin(worker, PLATFORM_ACCOUNT_ID, "m", 0)
+            await tx.worker_time.end([name], START + timedelta(minutes=1))
+
+    server.run(write())
+    assert [each["seconds"] for each in report(http, deployment_id=name)["workers"]] == [60.0]
+    made = http.post("/v4/api-keys", json={"account_id": account, "name": name, "role": "admin"}).json()
+    for headers in ({"x-api-key": made["key"]}, {**http.headers, "x-selected-account-id": account}):
+        with httpx.Client(base_url=server.url, headers=headers) as other:
+            assert report(other, deployment_id=name)["workers"] == []

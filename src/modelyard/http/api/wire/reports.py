@@ -105,4 +105,5 @@ class UsageReport(Answer):
     """Whether there were more lines than the limit."""
     total: UsageLine
     workers: list[WorkerLine]
-    """What time workers of your accounts took; it is paid for, called or not."""
+    """What time workers of your accounts took; it is paid for, called or not. Of one key, identity, verb, outcome or
+    vendor there is none. Those of built-in models are told to administrators of the installation."""
