@@ -17,8 +17,14 @@ from modelyard.store.paging import PageQuery
 from modelyard.store.usage_reports import Query, Row
 from modelyard.store.worker_time import Spent
 
-INTERVALS: Mapping[str, int] = {"hour": 1, "day": 24, "week": 168}
-"""Hours; weeks begin on Thursdays, as time does (1970-01-01)."""
+INTERVALS: Mapping[str | None, tuple[int | None, int]] = {
+    None: (None, 0),
+    "hour": (1, 0),
+    "day": (24, 0),
+    "week": (168, 72),
+}
+"""Their hours, and how many of those had gone of the first one when time began: 1970-01-01 was a Thursday, and weeks
+begin on Mondays."""
 
 MAX_ROWS = 10_000
 _HOUR = timedelta(hours=1)
@@ -82,8 +88,8 @@ class Reports:
     ) -> Report:
         """What the caller's accounts used; ``group_by`` and ``where`` name `modelyard.domain.rollups.DIMENSIONS`."""
         start, end = _whole_hours(start, min(end, _LAST))
-        hours = None if interval is None else INTERVALS[interval]
-        query = Query(group_by, hours, where, scope.own_accounts, limit + 1)
+        hours, shift = INTERVALS[interval]
+        query = Query(group_by, hours, where, scope.own_accounts, limit + 1, shift)
         async with self._store.read() as tx:
             rows = await tx.usage.report(start, end, query)
             totals = await tx.usage.report(start, end, Query(where=where, accounts=scope.own_accounts))

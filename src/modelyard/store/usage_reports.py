@@ -48,6 +48,8 @@ class Query:
     """Values of dimensions."""
     accounts: Sequence[str] | None = None
     limit: int = 10_000
+    slice_shift_hours: int = 0
+    """By so many hours slices begin earlier than so counted."""
 
 
 async def report(session: Session, start: datetime, end: datetime, query: Query) -> list[Row]:
@@ -81,7 +83,8 @@ def _part(piece: Piece, query: Query) -> Select[Any]:
     at: ColumnElement[int] = type_coerce(moment, BigInteger)
     keys: list[ColumnElement[Any]] = [table.c[name] for name in query.group_by]
     if query.slice_hours is not None:
-        keys = [type_coerce(at - at % (query.slice_hours * HOUR), Instant).label("slice"), *keys]
+        since = (at + query.slice_shift_hours * HOUR) % (query.slice_hours * HOUR)
+        keys = [type_coerce(at - since, Instant).label("slice"), *keys]
     errors = case((table.c.outcome == Outcome.ERROR.value, table.c.calls), else_=0).label("errors")
     within = (moment >= from_microseconds(piece.low), moment < from_microseconds(piece.high))
     statement = select(*keys, *(table.c[name] for name in ADDED), errors)

@@ -87,6 +87,22 @@ def test_over_time(http: httpx.Client, used: str) -> None:
     ]
 
 
+def test_weeks_begin_on_mondays(server: Running, http: httpx.Client, account: str, name: str) -> None:
+    moments = [datetime(2025, 3, day, hour, tzinfo=UTC) for day, hour in ((2, 23), (3, 0), (6, 0), (9, 23), (10, 0))]
+
+    async def write() -> None:
+        async with server.parts.store.begin() as tx:
+            await tx.usage.add([make_usage(started_at=at, account_id=account, model_name=name) for at in moments])
+
+    server.run(write())
+    weeks = report(http, model_name=name, interval="week", end_date="2025-03-12")["data"]
+    assert [(each["date"], each["calls"]) for each in weeks] == [
+        ("2025-02-24T00:00:00Z", 1),
+        ("2025-03-03T00:00:00Z", 3),
+        ("2025-03-10T00:00:00Z", 1),
+    ]
+
+
 def test_times_are_rounded_to_hours_outwards_and_told(http: httpx.Client, used: str) -> None:
     query = {"start_date": "2025-03-01T01:30:00+01:00", "end_date": "2025-03-01T02:00:00.5Z"}
     told = report(http, model_name=used, **query)

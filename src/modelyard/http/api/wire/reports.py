@@ -32,7 +32,7 @@ class ReportQuery(BaseModel):
     group_by: list[Dimension] = []
     """Told apart by these; repeat the parameter for several."""
     interval: Literal["hour", "day", "week"] | None = None
-    """Told apart by time, in UTC."""
+    """Told apart by time, in UTC; weeks begin on Mondays."""
     account_id: str | None = None
     key_id: str | None = None
     identity_id: str | None = None
