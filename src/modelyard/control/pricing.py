@@ -1,8 +1,9 @@
 """What a call cost, looked up when its usage is written, beside the calls' path."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from modelyard.clock import Clock
 from modelyard.domain.prices import cost_of, most

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from msgspec import Struct
+
 from modelyard.domain.traces import Trace
 from modelyard.errors import InvalidRequest
 
@@ -35,9 +37,12 @@ class Reservation:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class UsageRecord:
-    """One call. Times are UTC; latencies are seconds on the gateway's monotonic clock."""
+class UsageRecord(Struct, frozen=True, gc=False, omit_defaults=True):
+    """One call. Times are UTC; latencies are seconds on the gateway's monotonic clock.
+
+    A struct, since one is made on every call's path: a frozen dataclass of so many fields takes ten times as long to
+    make, and twice as long to write to the journal.
+    """
 
     id: str
     started_at: datetime

@@ -2,10 +2,10 @@
 call brought along, and asking in the way that lets the worker stop when nobody waits any more."""
 
 from collections.abc import Awaitable
-from dataclasses import replace
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from modelyard.domain.history import (
     CONTEXT_LENGTH_EXCEEDED,

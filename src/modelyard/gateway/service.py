@@ -113,6 +113,7 @@ class Gateway(Finding):
         self._usage = usage
         self._clock = clock
         self._settings = settings
+        self._longest_notice = min(NOTICED_SECONDS, settings.cold_start_seconds)
         self._upstream = Upstream(settings, vendors.settings.ca_file)
         self.falling_back = FallingBack(routes, waker)
         self._vendors = VendorCaller(self._upstream, clock, vendors)
@@ -358,8 +359,7 @@ class Gateway(Finding):
                 route = self._routes.snapshot().by_id(route.deployment_id) or route
 
     def _notice_seconds(self, call: Call) -> float:
-        longest = min(NOTICED_SECONDS, self._settings.cold_start_seconds)
-        return longest if call.max_wait is None else min(longest, call.max_wait)
+        return self._longest_notice if call.max_wait is None else min(self._longest_notice, call.max_wait)
 
     async def _send(self, call: Call, lease: Lease, prepare: Prepare, adapter: Adapters) -> Answer:
         """The worker's answer where it is a success; `Failed` where another try may do better."""

@@ -1,6 +1,7 @@
 """Inference calls before everything else: found by a look-up, and answered with nothing around them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -10,8 +11,12 @@ from modelyard.http.boundary import Boundary
 from modelyard.http.inference.endpoint import Endpoint
 from modelyard.http.request_id import RequestId
 
-_Found = tuple[Endpoint, dict[str, str]]
+_Found = tuple[Endpoint, Mapping[str, str]]
 _ANY = "{}"
+_REMEMBERED = 1024
+"""Paths that were looked for last: most calls are of few deployments."""
+_MEMORABLE = 256
+"""Longer paths are not remembered: whoever makes some up is not to fill the memory."""
 
 
 class HotFirst:
@@ -46,8 +51,13 @@ class Directory:
             if isinstance(route.app, Endpoint) and self._places.setdefault(len(segments), places) == places:
                 names = tuple(segments[at][1:-1] for at in places)
                 self._endpoints.setdefault(_blanked(segments, places), (route.app, names))
+        self._remembered = lru_cache(_REMEMBERED)(self._found)
 
     def find(self, path: str) -> _Found | None:
+        """The endpoint, and the parameters in its path: the same mapping each time, to be read alone."""
+        return self._remembered(path) if len(path) <= _MEMORABLE else self._found(path)
+
+    def _found(self, path: str) -> _Found | None:
         segments = path.split("/")
         places = self._places.get(len(segments), ())
         values = [segments[at] for at in places]

@@ -1,9 +1,10 @@
 """Usage records with all the boring fields filled in."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
+
+from msgspec.structs import replace
 
 from modelyard.domain.usage import Outcome, UsageRecord, Verb
 

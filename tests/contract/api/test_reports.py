@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 import httpx
+import msgspec
 import pytest
 from api_server import Running
 
@@ -37,7 +38,9 @@ def used(server: Running, account: str, name: str) -> str:
         make_usage(started_at=START + timedelta(hours=2), key_id="a", outcome=Outcome.ERROR, cost_nano=0),
         make_usage(started_at=START + timedelta(days=1), key_id="=b", estimated=True),
     ]
-    whole = [replace(record, account_id=account, model_name=name, vendor="OPENAI") for record in records]
+    whole = [
+        msgspec.structs.replace(record, account_id=account, model_name=name, vendor="OPENAI") for record in records
+    ]
 
     async def write() -> None:
         async with server.parts.store.begin() as tx:

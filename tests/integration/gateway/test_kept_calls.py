@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import msgspec
 import pytest
 from gateway_house import House, StartWorker, Worker, until
 from starlette.requests import Request
@@ -131,7 +132,7 @@ async def test_who_is_in_several_accounts_asks_again_for_the_one_that_asked(
     account = PLATFORM_ACCOUNT_ID if built_in else ACCOUNT
     route = house.show(await start_worker(), deployment_id="5" * 36, account_id=account)
     again = logged("/v4/chat-completions", json.dumps(CHAT))
-    again = replace(again, record=replace(again.record, account_id="second"))
+    again = replace(again, record=msgspec.structs.replace(again.record, account_id="second"))
     request = asker(*([(b"x-selected-account-id", selected.encode())] if selected else []))
     aimed = replace(aim(route), account_id=account)
     answer = await replayed(hot_routes(house.gateway, house.keys, GatewaySettings()), request, again, aimed)

@@ -78,6 +78,16 @@ async def test_what_is_nowhere_else_is_not_here_either(routes: list[Route], path
     assert Directory(routes).find(path) is starlettes(routes, path) is None
 
 
+async def test_long_paths_are_found_and_not_remembered(routes: list[Route]) -> None:
+    directory = Directory(routes)
+    for name in ("m", "m" * 300):
+        for _ in range(2):
+            found = directory.find(f"/v4/models/{name}/completions")
+            assert found is not None
+            assert found[1] == {"id": name}
+    assert directory._remembered.cache_info()[:2] == (1, 1)
+
+
 async def test_every_call_that_only_posts_is_found(routes: list[Route]) -> None:
     posts = [route for route in routes if isinstance(route.app, Endpoint)]
     assert {id(starlettes(routes, path)[0]) for path in FOUND} == {id(route.app) for route in posts}  # type: ignore[index]

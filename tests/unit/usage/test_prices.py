@@ -1,10 +1,10 @@
 """What a call costs: exact, by the price of its day, and unknown where a price is."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from modelyard import catalog

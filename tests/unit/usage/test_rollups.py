@@ -1,10 +1,10 @@
 """Usage by the minute, hour and day, and what can still be told of how long calls took."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from msgspec.structs import replace
 
 from modelyard.domain.rollups import BUCKETS, CLASSES, SUMS, Sum, Tokens, percentile, rolled_up
 from modelyard.domain.usage import Outcome, Verb

@@ -1,9 +1,9 @@
 """The adapter seam: native requests to bytes, bytes to native results. No adapter does I/O."""
 
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from modelyard.domain.inference import (
     ChatRequest,
@@ -29,8 +29,7 @@ Headers = tuple[tuple[str, str], ...]
 """Names in lower case, and values."""
 
 
-@dataclass(frozen=True, slots=True)
-class WireRequest:
+class WireRequest(Struct, frozen=True, gc=False):
     """What goes to a worker: ``path`` begins with a slash and is relative to the worker's address."""
 
     path: str

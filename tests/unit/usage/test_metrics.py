@@ -1,0 +1,43 @@
+"""Calls are counted in batches as they would be one by one."""
+
+from prometheus_client import CollectorRegistry, Histogram
+
+from modelyard.control.metrics import _SECONDS, CALLS, FIRST_BYTE, TOTAL, count
+from modelyard.domain.usage import Verb
+from modelyard.testing.usage import make_usage
+
+SECONDS = (0.0, 0.001, 0.005, 0.0050001, 0.01, 0.9, 1, 299.0, 300, 301, 1e6)
+"""Within classes, at their ends and beyond the last."""
+
+
+def classes(histogram: Histogram, name: str, **labels: str) -> dict[str, float]:
+    samples = [sample for metric in histogram.collect() for sample in metric.samples]
+    return {
+        f"{sample.name.removeprefix(name)} {sample.labels.get('le')}": sample.value
+        for sample in samples
+        if sample.labels.items() >= labels.items() and not sample.name.endswith("_created")
+    }
+
+
+def test_histograms_of_a_batch_are_those_of_its_calls_one_by_one() -> None:
+    one_by_one = Histogram("x", "x", buckets=_SECONDS, registry=CollectorRegistry())
+    for each in SECONDS:
+        one_by_one.observe(each)
+    for histogram, name in ((TOTAL, "modelyard_call_seconds"), (FIRST_BYTE, "modelyard_first_byte_seconds")):
+        labels = {"verb": Verb.RERANKING.value}
+        histogram.labels(**labels)
+        before = classes(histogram, name, **labels)
+        calls = CALLS.labels(Verb.RERANKING.value, "model name", "ok")
+        already = calls._value.get()
+        count(make_usage(verb=Verb.RERANKING, total_seconds=each, first_byte_seconds=each) for each in SECONDS)
+        after = classes(histogram, name, **labels)
+        assert {key: after[key] - before[key] for key in after} == classes(one_by_one, "x")
+        assert calls._value.get() - already == len(SECONDS)
+
+
+def test_calls_without_a_first_byte_have_none_in_the_histogram() -> None:
+    labels = {"verb": Verb.COMPLETION.value}
+    FIRST_BYTE.labels(**labels)
+    before = classes(FIRST_BYTE, "modelyard_first_byte_seconds", **labels)
+    count([make_usage(verb=Verb.COMPLETION, first_byte_seconds=None)])
+    assert classes(FIRST_BYTE, "modelyard_first_byte_seconds", **labels) == before
