@@ -91,15 +91,15 @@ def check_values(
     for name, value in values.items():
         parameter = known.get(name)
         if parameter is None:
-            there = ", ".join(sorted(known)) or "none"
-            errors.append(FieldError((*loc, name), f"unknown parameter; the template declares: {there}", "unknown"))
+            there = f"there are {', '.join(sorted(known))}" if known else "there is none"
+            errors.append(FieldError((*loc, name), f"unknown parameter; {there}", "unknown"))
         elif not _accepts(parameter.type, value):
             msg = f"must be of type {parameter.type}, not {type(value).__name__}"
             errors.append(FieldError((*loc, name), msg, "type_error"))
     if not partial:
         for name, parameter in known.items():
             if parameter.required and name not in values:
-                errors.append(FieldError((*loc, name), "required by the template, but not given", "missing"))
+                errors.append(FieldError((*loc, name), "required, but not given", "missing"))
     return errors
 
 

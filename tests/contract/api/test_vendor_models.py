@@ -32,7 +32,11 @@ def test_a_vendors_model_through_the_official_client(client: SGPClient, account:
     ("change", "loc", "words"),
     [
         ({"model_creation_parameters": {"model": "x", "api_key": "sk-1"}}, ["api_key"], "vendor-credentials"),
-        ({"model_creation_parameters": {"model": "x", "colour": "red"}}, ["colour"], "unknown"),
+        (
+            {"model_creation_parameters": {"model": "x", "colour": "red"}},
+            ["colour"],
+            "unknown parameter; there are base_url, ",
+        ),
         ({"model_creation_parameters": {"model": 1}}, ["model"], "type str"),
         ({"model_creation_parameters": {"model": "x", "base_url": "file:///x"}}, ["base_url"], "https://"),
         ({"model_creation_parameters": {"model": "x", "context_window": 0}}, ["context_window"], "at least 1"),
