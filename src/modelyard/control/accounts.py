@@ -6,10 +6,11 @@ from uuid import uuid4
 
 from modelyard.clock import Clock
 from modelyard.control.idempotency import Attempt, create_once
+from modelyard.control.key_checks import refuse_last_administrator
 from modelyard.control.oversight import account_in_sight, account_to_administer
 from modelyard.control.scope import Scope, require_scope
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Account, Identity, Membership, Right, Role
-from modelyard.errors import Conflict, Forbidden, NotFound
+from modelyard.errors import Forbidden, NotFound
 from modelyard.store import Page, Store, Transaction
 from modelyard.store.paging import PageQuery
 
@@ -24,8 +25,12 @@ class UserChange:
 
 
 class Accounts:
-    def __init__(self, store: Store, clock: Clock, forget: Callable[[str | None], None]) -> None:
-        """``forget``: called with the id of an identity whose rights changed; None: of anybody."""
+    def __init__(
+        self, store: Store, clock: Clock, forget: Callable[[str | None], None], *, people_sign_in: bool = False
+    ) -> None:
+        """``forget``: called with the id of an identity whose rights changed; None: of anybody. ``people_sign_in``:
+        whether there is a way in without a key."""
+        self._people_sign_in = people_sign_in
         self._store = store
         self._clock = clock
         self._forget = forget
@@ -50,12 +55,9 @@ class Accounts:
             if not administrator and (change.is_administrator is not None or identity_id != scope.caller.identity_id):
                 raise _not_administrator("change other people, or make them administrators")
             require_scope(scope.caller, Right.ADMIN)
-            if change.is_administrator is False and await tx.accounts.hold_administrators() == [identity_id]:
-                raise Conflict(
-                    "This is the last administrator of the installation.",
-                    code="last_administrator",
-                    hint="Make somebody else administrator first.",
-                )
+            if change.is_administrator is False and identity.is_administrator:
+                now, signs_in = self._clock.now(), self._people_sign_in
+                await refuse_last_administrator(tx, identity_id, now, people_sign_in=signs_in)
             sent = {name: getattr(change, name) for name in change.__slots__ if getattr(change, name) is not None}
             changed = replace(identity, **sent)
             await tx.accounts.set_identity(changed)

@@ -137,6 +137,7 @@ class ApiKeys:
             if changed.expires_at != key.expires_at:
                 check_draft(changed.expires_at, self._clock.now())
             require_narrower(scope.caller, changed.scopes, changed.models)
+            await self._keep_a_way_in(tx, identity, key, changed)
             await tx.accounts.set_key(changed)
         self._forget(key_id)
         return HeldKey(changed, as_seen(scope, identity))
@@ -168,10 +169,13 @@ class ApiKeys:
         async with self._store.begin() as tx:
             key, identity = await key_in_sight(tx, scope, key_id)
             require_hold(scope, identity, key)
-            if identity.is_administrator and not self._people_sign_in and key.kind is KeyKind.KEY:
-                await refuse_last_key(tx, key_id, self._clock.now())
+            await self._keep_a_way_in(tx, identity, key, None)
             await tx.accounts.revoke_key(key_id, self._clock.now())
         self._forget(key_id)
+
+    async def _keep_a_way_in(self, tx: Transaction, identity: Identity, before: ApiKey, after: ApiKey | None) -> None:
+        if identity.is_administrator and not self._people_sign_in and before.kind is KeyKind.KEY:
+            await refuse_last_key(tx, before, after, self._clock.now())
 
 
 def _shown_before(key_id: str) -> Conflict:

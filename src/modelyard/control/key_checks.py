@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from modelyard.control.scope import Scope, require_scope
-from modelyard.domain.accounts import ApiKey, Caller, Identity, IdentityType, Right
+from modelyard.domain.accounts import ApiKey, Caller, Identity, IdentityType, MemberState, Right
 from modelyard.domain.rights import GRANTS, KeyScope, Role, rights_through
 from modelyard.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from modelyard.store import Transaction
@@ -57,7 +57,7 @@ async def key_in_sight(tx: Transaction, scope: Scope, key_id: str) -> tuple[ApiK
     unknown = NotFound(f"There is no key '{key_id}'.", code="key_not_found")
     try:
         key = await tx.accounts.key(key_id)
-        identity = await _in_sight(tx, scope, key.identity_id)
+        identity = await _in_sight(tx, scope, key.identity_id, invited=False)
     except NotFound as error:
         raise unknown from error
     if key.revoked_at is not None:
@@ -83,22 +83,55 @@ def require_hold(scope: Scope, identity: Identity, key: ApiKey | None = None) ->
         )
 
 
-async def refuse_last_key(tx: Transaction, key_id: str, now: datetime) -> None:
-    """Raise `Conflict` where no administrator of the installation would have a key any more, nor a way to get one."""
+async def refuse_last_key(tx: Transaction, before: ApiKey, after: ApiKey | None, now: datetime) -> None:
+    """Raise `Conflict` where no administrator of the installation would have a key any more that can do all that
+    administrators do, nor a way to get one. One without an end is given up only for another one without an end."""
+    if after is not None and _mastery(after) >= _mastery(before):
+        return
     await tx.accounts.hold_administrators()
-    if not await tx.accounts.any_key_of_an_administrator(key_id, now):
+    others = [key for key in await tx.accounts.keys_of_administrators(now) if key.id != before.id]
+    _require_mastery(others, _mastery(before))
+
+
+async def refuse_last_administrator(tx: Transaction, identity_id: str, now: datetime, *, people_sign_in: bool) -> None:
+    """Raise `Conflict` where nobody else administers the installation, or nobody who could come in."""
+    if await tx.accounts.hold_administrators() == [identity_id]:
         raise Conflict(
-            "This is the last key of the last administrator, and nobody can sign in without one.",
+            "This is the last administrator of the installation.",
             code="last_administrator",
-            hint="Make another key first, or rotate this one.",
+            hint="Make somebody else administrator first.",
+        )
+    if not people_sign_in:
+        keys = await tx.accounts.keys_of_administrators(now)
+        own = max((_mastery(key) for key in keys if key.identity_id == identity_id), default=0)
+        _require_mastery([key for key in keys if key.identity_id != identity_id], own)
+
+
+def _mastery(key: ApiKey) -> int:
+    """How much an administrator's key is worth for getting in: nothing, something until its end, all."""
+    if not rights_through(key.scopes) >= {Right.ADMIN, Right.AUDIT}:
+        return 0
+    return 2 if key.expires_at is None else 1
+
+
+def _require_mastery(keys: list[ApiKey], least: int) -> None:
+    if max(map(_mastery, keys), default=0) < least:
+        raise Conflict(
+            "No administrator of the installation would have a key any more that can do everything and has no end, and "
+            "nobody can sign in without one.",
+            code="last_administrator",
+            hint="Make another such key for an administrator first, or rotate this one.",
         )
 
 
-async def _in_sight(tx: Transaction, scope: Scope, identity_id: str) -> Identity:
+async def _in_sight(tx: Transaction, scope: Scope, identity_id: str, *, invited: bool = True) -> Identity:
+    """``invited``: whether an invitation makes somebody visible. The keys that an invited person has already are none
+    of the inviting account's business: anybody may be invited."""
     caller = scope.caller
     identity = await tx.accounts.identity(identity_id)
     mine = identity.id == caller.identity_id or caller.is_administrator
-    if not mine and not any(_administers(scope, each.account.id) for each in identity.memberships):
+    places = [each for each in identity.memberships if invited or each.state is not MemberState.INVITED]
+    if not mine and not any(_administers(scope, each.account.id) for each in places):
         raise NotFound(f"There is no user '{identity_id}'.", code="user_not_found")
     return identity
 

@@ -232,6 +232,9 @@ def _seen(scope: Scope, page: Page[tuple[Identity, Membership]]) -> Page[Member]
 
 def _email(text: str) -> str:
     try:
-        return emails.normal(text)
+        email = emails.normal(text)
     except ValueError as error:
         raise InvalidRequest.at("body", "email", msg=f"is no e-mail address: {error}") from error
+    if emails.domain_of(email) == NO_MAIL:
+        raise InvalidRequest.at("body", "email", msg="is a service account's, which is in one account and stays there")
+    return email

@@ -99,7 +99,7 @@ class Parts:
 
     @cached_property
     def accounts(self) -> Accounts:
-        return Accounts(self.store, self.clock, self.keys.forget_identity)
+        return Accounts(self.store, self.clock, self.keys.forget_identity, people_sign_in=self._people_sign_in)
 
     @cached_property
     def members(self) -> Members:
@@ -111,8 +111,11 @@ class Parts:
 
     @cached_property
     def api_keys(self) -> ApiKeys:
-        people_sign_in = self.settings.oidc.issuer is not None
-        return ApiKeys(self.store, self.clock, self.keys.forget_key, people_sign_in=people_sign_in)
+        return ApiKeys(self.store, self.clock, self.keys.forget_key, people_sign_in=self._people_sign_in)
+
+    @property
+    def _people_sign_in(self) -> bool:
+        return self.settings.oidc.issuer is not None
 
     @cached_property
     def sign_in(self) -> SignIn:

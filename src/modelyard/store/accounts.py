@@ -164,6 +164,8 @@ class Accounts(ApiKeys):
     async def add_subject(self, issuer: str, subject: str, identity_id: str, now: datetime) -> None:
         values = {"issuer": issuer, "subject": subject, "identity_id": identity_id, "created_at": now}
         await self._session.insert(subjects, values, "Somebody signs in as this already.")
+        told = {"id": identity_id, "issuer": issuer, "subject": subject}
+        self._session.trail.note("linked", identities, None, told)
 
     async def key_by_digest(self, digest: str) -> tuple[ApiKey, Identity] | None:
         """As `key_with_digest`, and whose it is."""

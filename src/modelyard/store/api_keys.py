@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select, update
 
-from modelyard.domain.accounts import ApiKey, KeyKind
+from modelyard.domain.accounts import ApiKey, KeyKind, MemberState
 from modelyard.errors import Conflict, NotFound
 from modelyard.store import rows
 from modelyard.store.paging import Page, PageQuery, SortKeys, page_of_rows
@@ -58,7 +58,9 @@ class ApiKeys:
         alone. None as accounts: everybody's."""
         statement = select(keys).where(keys.c.revoked_at.is_(None))
         if query.accounts is not None:
-            members = select(memberships.c.identity_id).where(memberships.c.account_id.in_(query.accounts))
+            # Who is only invited is nobody's yet: what keys a stranger has is none of the account's business.
+            come = memberships.c.state != MemberState.INVITED.value
+            members = select(memberships.c.identity_id).where(memberships.c.account_id.in_(query.accounts), come)
             statement = statement.where(or_(keys.c.identity_id.in_(members), keys.c.identity_id == own))
         if of is not None:
             statement = statement.where(keys.c.identity_id == of)
@@ -112,14 +114,13 @@ class ApiKeys:
             unwritten = or_(keys.c.last_used_at.is_(None), keys.c.last_used_at <= at - every)
             await self._session.execute(update(keys).where(keys.c.id == key_id, unwritten).values(last_used_at=at))
 
-    async def any_key_of_an_administrator(self, but: str, now: datetime) -> bool:
-        """Whether an administrator of the installation has a key in force other than ``but``."""
+    async def keys_of_administrators(self, now: datetime) -> list[ApiKey]:
+        """The keys in force, sessions left out, of those who administer the installation."""
         statement = (
-            select(keys.c.id)
+            select(keys)
             .join(identities, identities.c.id == keys.c.identity_id)
-            .where(identities.c.is_administrator, keys.c.revoked_at.is_(None), keys.c.id != but)
+            .where(identities.c.is_administrator, keys.c.revoked_at.is_(None))
             .where(or_(keys.c.expires_at.is_(None), keys.c.expires_at > now))
             .where(keys.c.kind == KeyKind.KEY.value)
-            .limit(1)
         )
-        return (await self._session.execute(statement)).first() is not None
+        return [rows.key(row) for row in await self._session.execute(statement)]

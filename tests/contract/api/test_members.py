@@ -187,6 +187,28 @@ def test_one_administrator_of_the_installation_stays(server: Running, http: http
         assert caller.post("/accounts", json={"account_name": "hers"}).status_code == 403
 
 
+def test_an_invitation_shows_nobody_s_keys(server: Running, http: httpx.Client, team: str, name: str) -> None:
+    """Anybody may be invited: that must not tell the inviting account of what a stranger has."""
+    email = f"grace.{name}@example.com"
+    grace = invite(http, team, email)["id"]
+    key_of(http, grace)
+    theirs = http.post("/accounts", json={"account_name": f"elsewhere {name}"}).json()["account_id"]
+    manager = http.post("/v4/api-keys", json={"account_id": theirs, "name": name, "role": "manager"}).json()["key"]
+    with as_key(server, manager) as elsewhere:
+        assert invite(elsewhere, theirs, email)["id"] == grace
+        assert grace not in {key["identity_id"] for key in elsewhere.get("/v4/api-keys").json()["items"]}
+        hers = http.get("/v4/api-keys", params={"identity_id": grace}).json()["items"]
+        assert elsewhere.get(f"/v4/api-keys/{hers[0]['id']}").status_code == 404
+
+
+def test_a_service_account_is_not_invited(http: httpx.Client, team: str, name: str) -> None:
+    made = http.post("/v4/service-accounts", json={"account_id": team, "name": name, "role": "member"}).json()
+    other = http.post("/accounts", json={"account_name": f"other {name}"}).json()["account_id"]
+    email = f"{made['id']}@service-accounts.modelyard.invalid"
+    answer = http.post(f"/v4/accounts/{other}/members", json={"email": email, "role": "viewer"})
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "email"])
+
+
 def test_repeating_an_invitation_or_a_service_account_makes_one(http: httpx.Client, team: str, name: str) -> None:
     for path, body in (
         (f"/v4/accounts/{team}/members", {"email": f"{name}@example.com"}),

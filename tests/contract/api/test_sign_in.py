@@ -97,6 +97,11 @@ def test_an_invited_person_comes_in(provider: str, admin: httpx.Client, browser:
     assert (me["id"], me["email"]) == (identity, email)
     assert [(each["account"]["id"], each["role"]) for each in me["access_profiles"]] == [(team, "editor")]
     assert admin.get(f"/v4/accounts/{team}/members/{identity}").json()["status"] == "active"
+    trail = admin.get("/v4/audit-log", params={"account_id": team, "entity_id": identity, "action": "linked"})
+    (linked,) = trail.json()["items"]
+    assert (linked["actor"]["identity_type"], linked["entity_type"], linked["before"]) == ("system", "user", None)
+    assert linked["after"] == {"id": identity, "issuer": provider, "subject": linked["after"]["subject"]}
+    assert linked["after"]["subject"]
 
 
 def test_the_way_there_uses_pkce_state_and_nonce(browser: httpx.Client, house: Running) -> None:
@@ -230,7 +235,8 @@ def test_a_domain_may_come_in_without_invitation(provider: str, browser: httpx.C
     [profile] = me["access_profiles"]
     assert (profile["role"], profile["account"]["name"]) == ("member", "default")
     told = admin.get("/v4/audit-log", params={"entity_id": me["id"], "entity_type": "user"}).json()["items"]
-    assert [(each["action"], each["actor"]["identity_type"]) for each in told] == [("created", "system")]
+    actions = [(each["action"], each["actor"]["identity_type"]) for each in told]
+    assert actions == [("linked", "system"), ("created", "system")]
 
 
 def test_a_person_is_known_by_the_subject_once_seen(
