@@ -27,18 +27,20 @@ class WholeCycle(RequestResponseCycle):
 
     async def send(self, message: Any) -> None:
         if not self.response_started and "body" in message:
-            await self._drained()
+            if self.flow.write_paused:
+                await self._drained()
             if not self.disconnected:
                 self._write_whole(message["status"], message["headers"], message["body"])
         elif self.chunked_encoding and not self.response_complete and message.get("more_body") and message["body"]:
-            await self._drained()
+            if self.flow.write_paused:
+                await self._drained()
             if not self.disconnected:
                 self.transport.write(b"%x\r\n%b\r\n" % (len(message["body"]), message["body"]))
         else:
             await super().send(message)
 
     async def _drained(self) -> None:
-        if self.flow.write_paused and not self.disconnected:
+        if not self.disconnected:
             await self.flow.drain()
 
     def _write_whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
