@@ -41,6 +41,11 @@ class Limited:
         with httpx.Client(base_url=self.server.url, headers={"x-api-key": self.key}, timeout=60) as api:
             return api.post(f"/v4/models/{deployment}/chat-completions", json=body)
 
+    def call_v1(self, deployment: str, max_tokens: int) -> httpx.Response:
+        body = {"model": deployment, "messages": [{"role": "user", "content": "hello"}], "max_tokens": max_tokens}
+        with httpx.Client(base_url=self.server.url, headers={"x-api-key": self.key}, timeout=60) as api:
+            return api.post("/v1/chat/completions", json=body)
+
 
 def in_force(limited: Limited, deployment: str, sign: Callable[[httpx.Response], bool], **more: Any) -> bool:
     """Whether every gateway knows the limit: each call has a connection of its own, and so any of them takes it."""
@@ -58,6 +63,9 @@ def test_who_is_over_is_told_so_and_what_is_used_is_given_back(server: Server, d
     assert refused.json()["code"] == "limit_exceeded"
     assert "'few tokens'" in refused.json()["detail"]
     assert 1 <= int(refused.headers["retry-after"]) <= 60
+    for answer in (refused, few.call(deployment, max_tokens=1000, stream=True), few.call_v1(deployment, 1000)):
+        assert (answer.status_code, answer.headers["x-ratelimit-limit-tokens"]) == (429, "50")
+        assert {"x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"} <= answer.headers.keys()
     with client(server) as api:
         assert chat(api, deployment).status_code == 200  # nobody else notices
 

@@ -23,6 +23,7 @@ from modelyard.domain.limits import (
     Limit,
     LimitTable,
     OnExceeded,
+    OverLimit,
     Verdict,
     Want,
     asks,
@@ -30,7 +31,7 @@ from modelyard.domain.limits import (
 )
 from modelyard.domain.limits import shown as amount_shown
 from modelyard.domain.usage import Reservation
-from modelyard.errors import Conflict, RateLimited, Unavailable
+from modelyard.errors import Conflict, Unavailable
 from modelyard.settings import LimitSettings
 from modelyard.store import Store
 
@@ -76,7 +77,7 @@ class Limiter:
         return self._table.of(account_id, key_id, identity_id, model_id)
 
     async def admit(self, limits: Sequence[Limit], want: Want, max_wait: float) -> Admitted:
-        """Reserve ``want``, waiting at most ``max_wait`` seconds where the limits say so. Raises `RateLimited` naming
+        """Reserve ``want``, waiting at most ``max_wait`` seconds where the limits say so. Raises `OverLimit` naming
         the limit, its window and when to come back; `Conflict` (price_unknown) where money is limited and nobody knows
         what the call costs."""
         _check_price(limits, want)
@@ -86,7 +87,7 @@ class Limiter:
             return Admitted(tuple(map(_nothing_of, wanted)), (), self.gateway_id)
         if verdict.exceeded is not None:
             metrics.LIMITED.labels(verdict.exceeded.ask.kind.value).inc()
-            raise _exceeded(verdict.exceeded, self._clock.now())
+            raise _exceeded(verdict.exceeded, verdict.left, self._clock.now())
         return Admitted(tuple(left.ask.reservation for left in verdict.left), verdict.left, self.gateway_id)
 
     async def run(self) -> None:
@@ -179,7 +180,7 @@ class Limiter:
 
     def _abandon(self, verdict: Verdict) -> None:
         """Whoever asked has left: what was reserved for it goes back."""
-        if verdict.left:
+        if verdict.exceeded is None and verdict.left:
             self._abandoned += [left.ask for left in verdict.left]
             self._stir.set()
 
@@ -215,14 +216,16 @@ def _may_pass(exceeded: Left) -> bool:
     return exceeded.ask.kind not in MONEY and exceeded.ask.amount <= exceeded.ask.bound
 
 
-def _exceeded(left: Left, now: datetime) -> RateLimited:
-    ask = left.ask
+def _exceeded(exceeded: Left, left: Sequence[Left], now: datetime) -> OverLimit:
+    ask = exceeded.ask
     end = window_end(ask.kind, ask.window)
-    bound, rest, amount = (amount_shown(ask.kind, value) for value in (ask.bound, max(0, left.amount), ask.amount))
+    told = (exceeded, *(each for each in left if each.ask.kind is not ask.kind))
+    bound, rest, amount = (amount_shown(ask.kind, value) for value in (ask.bound, exceeded.amount, ask.amount))
     what = ask.kind.value.replace("_", " ")
     if ask.amount > ask.bound:
-        return RateLimited(
+        return OverLimit(
             f"This call may use {amount}, and the limit '{ask.limit.name}' allows {bound} {what} in all.",
+            told,
             code="limit_exceeded",
             retry_after=_seconds(end, now),
             hint="Ask for less, such as a smaller max_tokens.",
@@ -232,9 +235,8 @@ def _exceeded(left: Left, now: datetime) -> RateLimited:
         f"The limit '{ask.limit.name}' of {bound} {what} is reached: this call may use {amount}, and {rest} is left. "
         f"Come back {when}."
     )
-    if ask.kind in MONEY:
-        return RateLimited(words, code="budget_exceeded", retry_after=_seconds(end, now))
-    return RateLimited(words, code="limit_exceeded", retry_after=_seconds(end, now))
+    code = "budget_exceeded" if ask.kind in MONEY else "limit_exceeded"
+    return OverLimit(words, told, code=code, retry_after=_seconds(end, now))
 
 
 def _seconds(end: datetime | None, now: datetime) -> float:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from modelyard.domain.accounts import IdentityType
 from modelyard.domain.prices import NANO
 from modelyard.domain.usage import Reservation, UsageRecord
+from modelyard.errors import RateLimited
 
 
 class Subject(StrEnum):
@@ -106,10 +107,27 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a call: ``exceeded`` names the bound that it would break, with what is used of it; None: none."""
+    """What becomes of a call: ``exceeded`` names the bound that it would break; None: none, and its share is taken of
+    all that is ``left``."""
 
     left: tuple[Left, ...] = ()
     exceeded: Left | None = None
+
+
+class OverLimit(RateLimited):
+    """A call that would break a bound: the first in ``left``, which tells what is left of other kinds of bounds too."""
+
+    def __init__(
+        self, message: str, left: Sequence[Left], *, code: str, retry_after: float, hint: str | None = None
+    ) -> None:
+        super().__init__(message, code=code, retry_after=retry_after, hint=hint)
+        self.left = tuple(left)
+
+    @property
+    def never_fits(self) -> bool:
+        """The call asks for more than the whole bound: no waiting helps."""
+        ask = self.left[0].ask
+        return ask.amount > ask.bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +187,12 @@ def asks(limits: Iterable[Limit], want: Want, now: datetime) -> list[Ask]:
 
 def decide(wanted: Sequence[Ask], used: Mapping[tuple[str, Kind], int]) -> Verdict:
     """All of it or nothing; ``used`` is what is spent and reserved of each limit's bounds."""
-    left = []
-    for ask in wanted:
-        before = used.get((ask.limit.id, ask.kind), 0)
-        if before + ask.amount > ask.bound:
-            return Verdict(exceeded=Left(ask, ask.bound - before))
-        left.append(Left(ask, ask.bound - before - ask.amount))
-    return Verdict(tuple(left))
+    # Of a bound that was lowered more may be used than it allows.
+    before = tuple(Left(ask, max(0, ask.bound - used.get((ask.limit.id, ask.kind), 0))) for ask in wanted)
+    exceeded = next((left for left in before if left.ask.amount > left.amount), None)
+    if exceeded is not None:
+        return Verdict(before, exceeded)
+    return Verdict(tuple(Left(left.ask, left.amount - left.ask.amount) for left in before))
 
 
 def spent(record: UsageRecord, kind: Kind) -> int:

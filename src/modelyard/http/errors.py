@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 
 from modelyard import errors
+from modelyard.domain.limits import OverLimit
 from modelyard.errors import FieldError, InvalidRequest, ModelyardError
+from modelyard.http.left import left_headers
 
 _STATUS: dict[type[ModelyardError], int] = {
     errors.MalformedRequest: 400,
@@ -46,6 +48,9 @@ def headers_of(error: ModelyardError) -> dict[str, str]:
         headers["retry-after"] = str(max(1, math.ceil(retry_after)))
     # A lost race is the one conflict that another try may win.
     final = isinstance(error, errors.Conflict | errors.InvalidRequest) or error.code in _FINAL
+    if isinstance(error, OverLimit):
+        headers |= left_headers(error.left)
+        final = final or error.never_fits
     if final and error.code != "changed_meanwhile":
         headers["x-should-retry"] = "false"
     if isinstance(error, errors.MethodNotAllowed):

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from modelyard.control.limiter import Limiter
 from modelyard.domain.accounts import IdentityType
-from modelyard.domain.limits import Kind, Limit, OnExceeded, Subject, Want
+from modelyard.domain.limits import Kind, Limit, OnExceeded, OverLimit, Subject, Want
 from modelyard.domain.routes import RouteTable
 from modelyard.domain.usage import Reservation
 from modelyard.errors import Conflict, RateLimited
@@ -115,9 +115,10 @@ async def test_what_a_call_really_used_takes_the_place_of_what_it_might(store, l
     await put(store, limit)
     limiter = limiter_of(store, FakeClock(HALF_PAST), "one")
     first = await limiter.admit((limit,), Want(90), 0)
-    with pytest.raises(RateLimited) as caught:
+    with pytest.raises(OverLimit) as caught:
         await limiter.admit((limit,), Want(20), 0)
     assert caught.value.code == "limit_exceeded"
+    assert [(left.ask.kind, left.amount) for left in caught.value.left] == [(Kind.TOKENS, 10), (Kind.CONCURRENT, 0)]
     assert caught.value.retry_after == 30
     assert "'small' of 100 tokens per minute" in str(caught.value)
     await ends(store, limiter, first, prompt_tokens=10, response_tokens=5)
