@@ -4,8 +4,9 @@ with an end that breaks off no call which is just being sent. Whole answers are 
 from asyncio import TimerHandle
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from modelyard.http.request_id import NO_SNIFFING
 from modelyard.http.whole import EXTENSIONS, WholeCycle
 from modelyard.settings import SecuritySettings
 
@@ -13,7 +14,7 @@ _LINGER_SECONDS = 1
 """So long after an answer a connection is open for one more call when the server ends: a caller that calls again and
 again has its next call on the way, and closing would lose it. That one's answer says ``connection: close``."""
 
-_TOO_LARGE = b"The request's line and headers are too large."
+_TOO_LARGE = "The request's line and headers are too large."
 
 
 def bounded(settings: SecuritySettings) -> type[HttpToolsProtocol]:
@@ -55,7 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
             # What came before in the same piece may be a body; one piece is small enough not to be counted.
             self._head_bytes += len(data) if begun else 0
             if self._head_bytes > self.header_bytes:
-                self._refuse()
+                self._refuse(431, _TOO_LARGE)
             elif self._head_timer is None:
                 self._head_timer = self.loop.call_later(self.header_seconds, self._too_slow)
 
@@ -73,6 +74,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self.scope["extensions"] = EXTENSIONS
         if self._ending:
             self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        # Who was answered before its body had come may send the rest, but not for ever: nobody reads it any more, and
+        # each of its bytes puts off uvicorn's own end of idle connections.
+        if self.cycle.more_body and self.cycle.response_complete and self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.header_seconds, self._too_slow)
 
     def shutdown(self) -> None:
         """uvicorn calls this on each connection when it is told to end."""
@@ -105,9 +113,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.close()
 
-    def _refuse(self) -> None:
+    def send_400_response(self, msg: str) -> None:
+        """uvicorn calls this for what is no HTTP."""
+        self._refuse(400, msg)
+
+    def _refuse(self, status: int, text: str) -> None:
         if not self.transport.is_closing():
-            head = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
-            length = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(_TOO_LARGE)
-            self.transport.write(head + length + _TOO_LARGE)
+            head = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(text)
+            told = b"%b: %b\r\nconnection: close\r\n\r\n" % NO_SNIFFING
+            self.transport.write(STATUS_LINE[status] + head + told + text.encode("ascii"))
             self.transport.close()

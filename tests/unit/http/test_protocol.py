@@ -28,13 +28,14 @@ async def refuses(port: int) -> None:
 
 
 async def count(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with the size of the body; with a head before it has read the body, and in pieces, where one asks so."""
+    """Answers with the size of the body; with a head before it has read the body, and in pieces, where one asks so; or
+    without reading it at all."""
     if (b"x-halting", b"yes") in scope["headers"]:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await receive()
         await send({"type": "http.response.body", "body": b"end"})
         return
-    size, more = 0, True
+    size, more = 0, (b"x-unread", b"yes") not in scope["headers"]
     while more:
         message = await receive()
         size += len(message.get("body", b""))
@@ -198,3 +199,36 @@ async def test_a_connection_that_nobody_uses_does_not_hold_a_server_that_ends(ru
     await client.answer()
     running.end()
     assert await client.is_closed()
+
+
+async def test_a_body_that_nobody_reads_any_more_is_not_taken_for_ever(port: int) -> None:
+    client = await Client.at(port)
+    await client.send(GET + b"x-unread: yes\r\ncontent-length: 1000000\r\n\r\n")
+    assert await client.answer() == (b"200", b"0")
+    closed = asyncio.create_task(client.is_closed())
+    async with asyncio.timeout(10):
+        while not closed.done():
+            await client.send(b"x")
+            await asyncio.sleep(0.05)
+    assert closed.result()
+
+
+async def test_a_body_that_comes_after_its_answer_leaves_the_connection_open(port: int) -> None:
+    client = await Client.at(port)
+    for _ in range(2):
+        await client.send(GET + b"x-unread: yes\r\ncontent-length: 5\r\n\r\n")
+        assert await client.answer() == (b"200", b"0")
+        await client.send(b"later")
+    await client.send(GET + b"content-length: 3\r\n\r\nnow")
+    assert await client.answer() == (b"200", b"3")
+
+
+@pytest.mark.parametrize(("request_", "status"), [(b"no HTTP\r\n\r\n", b"400"), (GET + b"x-a: " + b"a" * 5000, b"431")])
+async def test_no_browser_guesses_what_is_said_before_any_call(port: int, request_: bytes, status: bytes) -> None:
+    client = await Client.at(port)
+    await client.send(request_[:20])
+    await asyncio.sleep(0.05)
+    await client.send(request_[20:])
+    head, told, _ = await client.whole()
+    assert told == status
+    assert b"x-content-type-options: nosniff" in head
