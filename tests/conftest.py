@@ -1,4 +1,4 @@
-"""For all tests: none may leave a process behind."""
+"""For all tests: none may leave a process behind, and tracebacks are plain."""
 
 import sys
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import structlog
 
 # Imported by bare name: with importmode=importlib pytest puts no test folder on the path.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -13,6 +14,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from leaks import described, left_since, present
 
 _WITH_PROCESSES = ("integration", "contract", "e2e", "chaos")
+
+
+@pytest.fixture(autouse=True)
+def plain_tracebacks() -> None:
+    """As a server configures them. structlog's own default draws all local variables, for many seconds each time."""
+    if not structlog.is_configured():
+        *before, _ = structlog.get_config()["processors"]
+        renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+        structlog.configure(processors=[*before, renderer])
 
 
 @pytest.fixture(autouse=True)
