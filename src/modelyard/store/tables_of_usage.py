@@ -40,6 +40,8 @@ usage = Table(
     Column("cost_nano", BigInteger),
     # the deployment that answered, where it was a fallback
     Column("served_by", Name),
+    # the edges of statistics, without the records themselves; and the call log's
+    Index("ix_usage_deployment", "deployment_id", "started_at", "account_id", *_TOKENS),
     # the call log's
     Index("ix_usage_account", "account_id", "started_at", "id"),
     Index("ix_usage_request", "request_id"),

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    cast,
     exists,
     func,
     literal_column,
@@ -74,12 +75,12 @@ async def is_known(session: Session, model_name: str, accounts: Sequence[str]) -
 
 def _shares(edges: Sequence[int]) -> dict[int, _Shares]:
     """By unit what has to be added up, once for all slices that it is a part of."""
-    found: dict[int, defaultdict[_Interval, list[tuple[int, int]]]] = {}
+    units = tuple(_FROM)
+    found: dict[int, defaultdict[_Interval, list[tuple[int, int]]]] = {unit: defaultdict(list) for unit in units}
     for index, (low, high) in enumerate(pairwise(edges)):
-        for piece in pieces(low, high, tuple(_FROM), nearest=True):
-            shares = found.setdefault(piece.unit, defaultdict(list))
-            shares[piece.low, piece.high].append((index, -1 if piece.negative else 1))
-    return dict(found)
+        for unit, begin, end, negative in pieces(low, high, units, nearest=True):
+            found[unit][begin, end].append((index, -1 if negative else 1))
+    return {unit: shares for unit, shares in found.items() if shares}
 
 
 async def _added(
@@ -87,16 +88,19 @@ async def _added(
 ) -> list[tuple[int, int, int]]:
     table, moment = _FROM[unit]
     at: ColumnElement[int] = type_coerce(moment, BigInteger)
-    join = _join_on_postgresql if session.on_postgresql else _join_on_sqlite
-    position, source, conditions = join(table, at, intervals)
-    statement = (
-        select(position, func.sum(table.c.prompt_tokens), func.sum(table.c.response_tokens))
-        .select_from(source)
-        .where(*conditions, *_conditions(session, table, which))
-        .group_by(position)
-    )
-    found = await session.execute(statement)
-    return [(int(each), int(prompt), int(response)) for each, prompt, response in found]
+    listed = _listed_on_postgresql(intervals) if session.on_postgresql else _listed_on_sqlite(intervals)
+    # A question for each interval leads along the index, on either database; a join has its groups sorted on SQLite and
+    # may read the whole table on PostgreSQL. One text, since it can have one column only.
+    both = cast(func.sum(table.c.prompt_tokens), Text) + " " + cast(func.sum(table.c.response_tokens), Text)
+    within = (at >= listed.low, at < listed.high, *_conditions(session, table, which))
+    tokens = select(both).where(*within).correlate(listed.source).scalar_subquery()
+    found = await session.execute(select(listed.position, tokens).select_from(listed.source))
+    return [(position, *_two(told)) for position, told in found if told is not None]
+
+
+def _two(told: str) -> tuple[int, int]:
+    prompt, response = told.split()
+    return int(prompt), int(response)
 
 
 def _conditions(session: Session, table: Table, which: Which) -> Iterable[ColumnElement[bool]]:
@@ -112,28 +116,33 @@ def _conditions(session: Session, table: Table, which: Which) -> Iterable[Column
 
 
 def _column(session: Session, table: Table, name: str) -> ColumnElement[str]:
-    """Of records only the time leads to those that are wanted; SQLite would walk the whole account instead."""
-    if table is usage and not session.on_postgresql:
+    """Of records only a deployment's index and the time lead to those that are wanted; SQLite would walk the whole
+    account instead."""
+    if table is usage and name != "deployment_id" and not session.on_postgresql:
         return literal_column(f"+usage.{name}", table.c[name].type)
     return table.c[name]
 
 
-_Joined = tuple[ColumnElement[int], FromClause, list[ColumnElement[bool]]]
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """Intervals as rows of a query."""
+
+    source: FromClause
+    position: ColumnElement[int]
+    low: ColumnElement[int]
+    high: ColumnElement[int]
 
 
-def _join_on_postgresql(table: Table, at: ColumnElement[int], intervals: Sequence[_Interval]) -> _Joined:
+def _listed_on_postgresql(intervals: Sequence[_Interval]) -> _Listed:
     numbered = [(position, low, high) for position, (low, high) in enumerate(intervals)]
     columns = [bindparam(None, list(values), ARRAY(BigInteger)) for values in zip(*numbered, strict=True)]
     listed = func.unnest(*columns).table_valued("position", "low", "high", name="pieces").render_derived()
-    position: ColumnElement[int] = type_coerce(listed.c.position, Integer)
     low, high = type_coerce(listed.c.low, BigInteger), type_coerce(listed.c.high, BigInteger)
-    return position, listed.join(table, at >= low), [at < high]
+    return _Listed(listed, type_coerce(listed.c.position, Integer), low, high)
 
 
-def _join_on_sqlite(table: Table, at: ColumnElement[int], intervals: Sequence[_Interval]) -> _Joined:
+def _listed_on_sqlite(intervals: Sequence[_Interval]) -> _Listed:
     text = msgspec.json.encode(intervals).decode()
     listed = func.json_each(bindparam(None, text, Text)).table_valued("key", "value", name="pieces")
-    position: ColumnElement[int] = type_coerce(listed.c.key, Integer)
     low, high = (func.json_extract(listed.c.value, f"$[{each}]", type_=BigInteger) for each in range(2))
-    # SQLite keeps the order in which a CROSS JOIN is written: pieces outside, the index inside.
-    return position, listed.join(table, at >= low), [at < high]
+    return _Listed(listed, type_coerce(listed.c.key, Integer), low, high)

@@ -173,4 +173,4 @@ async def test_sums_walk_an_index(store, make, now, kind, which, chunks):
         assert "Seq Scan on usage " not in plan or chunks == 1000
         if kind == "sqlite":
             assert "SCAN usage" not in plan
-            assert any(used in plan for used in ("(started_at>?", f"ix_usage_hours_{by}", minutes)), plan
+            assert any(used in plan for used in ("started_at>?", f"ix_usage_hours_{by}", minutes)), plan
