@@ -43,6 +43,15 @@ async def test_what_no_other_try_mends(
     assert len(vendor.asked) == 1
 
 
+@pytest.mark.parametrize("status", [400, 401, 429, 500])
+async def test_a_key_that_the_vendor_repeats_stays_with_us(start: Start, vendor: FakeVendor, status: int) -> None:
+    house = await openai(start, vendor, key="sk-0123456789abcdef", retries=0)
+    vendor.error(status, "x", "Bearer sk-0123456789abcdef is not mine", retry_after="30")
+    answer = await house.chat("gpt-4o")
+    assert "sk-0123456789" not in answer.text
+    assert "Bearer ******** is not mine" in answer.text
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 529])
 async def test_what_passes_is_not_noticed(start: Start, vendor: FakeVendor, status: int) -> None:
     house = await openai(start, vendor)

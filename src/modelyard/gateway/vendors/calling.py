@@ -2,7 +2,7 @@
 safe: at most ``retries`` times, only before the first byte of an answer, and when the vendor says so."""
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,7 +15,7 @@ from modelyard.domain.vendors import VendorKey, VendorTarget
 from modelyard.errors import ModelyardError, RateLimited, Unavailable, UpstreamError, UpstreamTimeout
 from modelyard.gateway.adapters.faults import explanation
 from modelyard.gateway.adapters.vendor_faults import Fault, vendor_error
-from modelyard.gateway.adapters.wire import Adapter, WireRequest
+from modelyard.gateway.adapters.wire import Adapter, Headers, WireRequest
 from modelyard.gateway.addresses import PrivateAddress
 from modelyard.gateway.metering import Call
 from modelyard.gateway.ports import SharesRests, VendorCredentials
@@ -30,6 +30,8 @@ PATIENT_SECONDS = 5.0
 """The longest pause before another try; who is told to wait longer is told so."""
 
 _PAUSE_SECONDS = 0.25
+_SECRET = 8
+"""Characters of the shortest key that is held to be one."""
 _LIMITED = (429,)
 _PASSING = (408, 409, 500, 502, 503, 504, 529)
 """Answers that another try may not get."""
@@ -135,13 +137,15 @@ class VendorCaller:
             raise (error if isinstance(error, UpstreamError) and lost.unreachable else _Failed(error)) from lost
         if 200 <= answer.status < 300 and not answer.content_type.startswith("text/html"):
             return answer
-        raise await _failure(answer, adapter, target)
+        raise await _failure(answer, adapter, target, _secrets(key, headers))
 
 
-async def _failure(answer: Answer, adapter: Adapter, target: VendorTarget) -> Exception:
+async def _failure(answer: Answer, adapter: Adapter, target: VendorTarget, secrets: Iterable[bytes]) -> Exception:
     """What an answer that is no success means, and whether another try may do better."""
     status, retry_after = answer.status, _retry_after(answer)
     body = await answer.read_start()
+    for secret in secrets:
+        body = body.replace(secret, b"********")
     if 200 <= status < 300:
         return vendor_error(Fault.FAILED, target.vendor, f"it answered with {explanation(body)}")
     error = adapter.decode_error(status, body)
@@ -150,6 +154,14 @@ async def _failure(answer: Answer, adapter: Adapter, target: VendorTarget) -> Ex
     # What is unpaid is a 429 of some vendors, and does not pass.
     passing = isinstance(error, RateLimited) if status in _LIMITED else status in _PASSING
     return _Failed(error, limited=status in _LIMITED, retry_after=retry_after) if passing else error
+
+
+def _secrets(key: VendorKey, headers: Headers) -> list[bytes]:
+    """What a vendor may repeat in its words about a key, and whoever calls is not to read. The longest first: one may
+    be a part of another. Short ones, as servers without keys get them, are no secrets."""
+    sent = (value.removeprefix("Bearer ") for name, value in headers if name == "authorization")
+    found = {*key.secrets.values(), *sent}
+    return [each.encode() for each in sorted(found, key=len, reverse=True) if len(each) >= _SECRET]
 
 
 def _unreachable(target: VendorTarget, lost: Lost) -> ModelyardError:
