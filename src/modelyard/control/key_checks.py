@@ -86,11 +86,11 @@ def require_hold(scope: Scope, identity: Identity, key: ApiKey | None = None) ->
 async def refuse_last_key(tx: Transaction, before: ApiKey, after: ApiKey | None, now: datetime) -> None:
     """Raise `Conflict` where no administrator of the installation would have a key any more that can do all that
     administrators do, nor a way to get one. One without an end is given up only for another one without an end."""
-    if after is not None and _mastery(after) >= _mastery(before):
+    if after is not None and _reaches(_mastery(after), _mastery(before)):
         return
     await tx.accounts.hold_administrators()
     others = [key for key in await tx.accounts.keys_of_administrators(now) if key.id != before.id]
-    _require_mastery(others, _mastery(before))
+    _require_mastery(others, [before])
 
 
 async def refuse_last_administrator(tx: Transaction, identity_id: str, now: datetime, *, people_sign_in: bool) -> None:
@@ -103,19 +103,33 @@ async def refuse_last_administrator(tx: Transaction, identity_id: str, now: date
         )
     if not people_sign_in:
         keys = await tx.accounts.keys_of_administrators(now)
-        own = max((_mastery(key) for key in keys if key.identity_id == identity_id), default=0)
+        own = [key for key in keys if key.identity_id == identity_id]
         _require_mastery([key for key in keys if key.identity_id != identity_id], own)
 
 
-def _mastery(key: ApiKey) -> int:
-    """How much an administrator's key is worth for getting in: nothing, something until its end, all."""
-    if not rights_through(key.scopes) >= {Right.ADMIN, Right.AUDIT}:
-        return 0
-    return 2 if key.expires_at is None else 1
+_Mastery = tuple[int, int]
 
 
-def _require_mastery(keys: list[ApiKey], least: int) -> None:
-    if max(map(_mastery, keys), default=0) < least:
+def _mastery(key: ApiKey) -> _Mastery:
+    """What an administrator's key is worth for governing, and for making keys that can do everything, which one that is
+    narrowed cannot: nothing, something until its end, all."""
+    rights, worth = rights_through(key.scopes), 2 if key.expires_at is None else 1
+    governs = rights >= {Right.ADMIN, Right.AUDIT}
+    whole = rights == frozenset(Right) and key.models is None
+    return worth if governs else 0, worth if whole else 0
+
+
+def _best(keys: list[ApiKey]) -> _Mastery:
+    each = [(0, 0), *map(_mastery, keys)]
+    return max(governs for governs, _ in each), max(whole for _, whole in each)
+
+
+def _reaches(mastery: _Mastery, least: _Mastery) -> bool:
+    return mastery[0] >= least[0] and mastery[1] >= least[1]
+
+
+def _require_mastery(left: list[ApiKey], gone: list[ApiKey]) -> None:
+    if not _reaches(_best(left), _best(gone)):
         raise Conflict(
             "No administrator of the installation would have a key any more that can do everything and has no end, and "
             "nobody can sign in without one.",

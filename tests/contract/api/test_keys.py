@@ -191,11 +191,28 @@ def test_a_repeated_rotation_rotates_once(server: Running, http: httpx.Client, a
         assert caller.get("/user-info").status_code == 200
 
 
-def test_the_last_key_of_the_last_administrator_stays(http: httpx.Client) -> None:
-    mine = next(key for key in http.get("/v4/api-keys").json()["items"] if key["name"] == "administrator")
-    answer = http.delete(f"/v4/api-keys/{mine['id']}")
-    assert (answer.status_code, answer.json()["code"]) == (409, "last_administrator")
-    assert http.get("/user-info", headers={"x-api-key": KEY}).status_code == 200
+def test_no_call_takes_the_last_key_of_the_last_administrator(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, as_key(server, KEY) as http:
+        mine = f"/v4/api-keys/{http.get('/v4/api-keys').json()['items'][0]['id']}"
+        me = f"/v4/users/{http.get('/user-info').json()['id']}"
+        refused = (
+            ("DELETE", mine, None),
+            ("PATCH", mine, {"scopes": ["read"]}),
+            ("PATCH", mine, {"scopes": ["admin"]}),
+            ("PATCH", mine, {"models": ["one"]}),
+            ("PATCH", mine, {"expires_at": "2120-01-01T00:00:00Z"}),
+            ("PATCH", me, {"is_deployment_admin": False}),
+        )
+        for second in (None, {"scopes": ["admin"]}, {"models": ["one"]}, {"expires_at": "2120-01-01T00:00:00Z"}):
+            if second is not None:  # lesser keys change nothing about that
+                make(http, identity_id="me", **second)
+            for method, path, body in refused:
+                answer = http.request(method, path, json=body) if body else http.request(method, path)
+                assert (answer.status_code, answer.json()["code"]) == (409, "last_administrator"), (path, body)
+                assert answer.headers["x-should-retry"] == "false"
+        assert http.patch(mine, json={"name": "renamed"}).status_code == 200
+        make(http, identity_id="me")
+        assert http.delete(mine).status_code == 200
 
 
 def test_scanners_know_a_key_by_its_looks(http: httpx.Client, account: str) -> None:

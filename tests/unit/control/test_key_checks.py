@@ -15,6 +15,8 @@ from modelyard.testing.clock import START
 KEY = ApiKey("key", "ada", "k", "my_", "digest", START)
 ANOTHER = replace(KEY, id="another", identity_id="bob")
 NARROW = {"scopes": (KeyScope.READ,)}
+NO_CALLS = {"scopes": (KeyScope.ADMIN,)}
+FEW = {"models": ("one",)}
 ENDING = {"expires_at": START + timedelta(days=1)}
 
 
@@ -34,15 +36,17 @@ class Tx:
         return self.keys
 
 
-@pytest.mark.parametrize("after", [None, replace(KEY, **NARROW), replace(KEY, **ENDING)])
+@pytest.mark.parametrize("after", [None, *(replace(KEY, **less) for less in (NARROW, NO_CALLS, FEW, ENDING))])
 @pytest.mark.parametrize(
     ("others", "refused"),
     [
         ([], True),
         ([replace(ANOTHER, **NARROW)], True),
         ([replace(ANOTHER, **ENDING)], True),
+        ([replace(ANOTHER, **NO_CALLS)], True),
+        ([replace(ANOTHER, **FEW)], True),
         ([ANOTHER], False),
-        ([replace(ANOTHER, scopes=(KeyScope.ADMIN,))], False),
+        ([replace(ANOTHER, scopes=(KeyScope.ADMIN, KeyScope.INFERENCE))], False),
     ],
 )
 async def test_the_last_key_that_can_do_everything(after: ApiKey | None, others: list[ApiKey], refused: bool) -> None:
@@ -59,6 +63,14 @@ async def test_other_changes_and_lesser_keys_are_nobody_s_last() -> None:
     tx: Any = Tx([KEY])
     await refuse_last_key(tx, KEY, replace(KEY, name="another name"), START)
     await refuse_last_key(tx, replace(ANOTHER, **NARROW), None, START)
+
+
+@pytest.mark.parametrize("less", [NO_CALLS, FEW])
+async def test_where_nobody_can_do_everything_who_governs_stays(less: dict[str, Any]) -> None:
+    last = replace(KEY, **less)
+    with pytest.raises(Conflict):
+        await refuse_last_key(Tx([last]), last, None, START)  # type: ignore[arg-type]
+    await refuse_last_key(Tx([last, replace(ANOTHER, **NO_CALLS)]), last, None, START)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
