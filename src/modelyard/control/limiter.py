@@ -235,8 +235,9 @@ def _exceeded(exceeded: Left, left: Sequence[Left], now: datetime) -> OverLimit:
         f"The limit '{ask.limit.name}' of {bound} {what} is reached: this call may use {amount}, and {rest} is left. "
         f"Come back {when}."
     )
-    code = "budget_exceeded" if ask.kind in MONEY else "limit_exceeded"
-    return OverLimit(words, told, code=code, retry_after=_seconds(end, now))
+    if ask.kind in MONEY:
+        return OverLimit(words, told, code="budget_exceeded", retry_after=_seconds(end, now))
+    return OverLimit(words, told, code="limit_exceeded", retry_after=_seconds(end, now))
 
 
 def _seconds(end: datetime | None, now: datetime) -> float:
