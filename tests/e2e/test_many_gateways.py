@@ -23,11 +23,13 @@ def pids(server: Server, role: str) -> set[int]:
     return {int(path.stem.rpartition("-")[2]) for path in server.run_files(role)}
 
 
-def calls(server: Server, deployment: str, count: int) -> list[int]:
+def calls(server: Server, deployment: str, count: int, key: str | None = None) -> list[int]:
     """The status of each of ``count`` calls, each on a connection of its own, eight at a time."""
 
     def call(_: int) -> int:
         with client(server) as api:
+            if key is not None:
+                api.headers["x-api-key"] = key
             return chat(api, deployment).status_code
 
     with ThreadPoolExecutor(8) as pool:
@@ -55,6 +57,12 @@ def test_gateways_share_the_work_and_its_numbers(server: Server) -> None:
     assert set(calls(server, deployment, 40)) == {200}
     assert eventually(lambda: prompt_tokens(server, deployment) == 41 * tokens)
     assert eventually(lambda: counted(server) == 41)
+    with client(server) as api:
+        account = api.get("/user-info").json()["access_profiles"][0]["account"]["id"]
+        made = api.post("/v4/api-keys", json={"account_id": account, "name": "leaves", "role": "member"}).json()
+        assert set(calls(server, deployment, 16, made["key"])) == {200}, "every gateway knows the key"
+        assert api.delete(f"/v4/api-keys/{made['id']}").status_code == 200
+    assert eventually(lambda: set(calls(server, deployment, 16, made["key"])) == {401}, 30)
 
 
 def test_whoever_is_killed_is_replaced_and_calls_go_on(server: Server) -> None:

@@ -5,7 +5,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelyard.errors import ModelyardError
 from modelyard.http.errors import headers_of, status_of
-from modelyard.http.request_id import request_id_of
+from modelyard.http.request_id import UNKEPT, request_id_of
 from modelyard.http.voices import voice_at
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ async def answer(error: Exception, scope: Scope, send: Send) -> None:
     voice = voice_at(scope["path"])
     body = voice.encoded(known, request_id_of(scope))
     headers = {"content-type": "application/json", "content-length": str(len(body)), **headers_of(known)}
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    raw = [UNKEPT, *((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items())]
     await send({"type": "http.response.start", "status": voice.status_of(known), "headers": raw})
     await send({"type": "http.response.body", "body": body})
 

@@ -15,7 +15,7 @@ from modelyard.domain.audit import Actor
 from modelyard.errors import FieldError, InvalidRequest, MalformedRequest, TooLarge
 from modelyard.http.auth import KEY_HEADER, key_from, selected_account
 from modelyard.http.json_body import parse, unprintable
-from modelyard.http.request_id import request_id_of
+from modelyard.http.request_id import UNKEPT, request_id_of
 from modelyard.http.sign_in.cookies import refuse_cross_site, session_in
 from modelyard.store import acting
 
@@ -123,11 +123,9 @@ def _check_content_type(headers: Headers) -> None:
 
 
 def _unkept(send: Send) -> Send:
-    """Answers may hold keys and what only this caller may see: nobody on the way keeps them."""
-
     async def send_unkept(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), (b"cache-control", b"no-store")]
+            message["headers"] = [UNKEPT, *(pair for pair in message.get("headers", ()) if pair != UNKEPT)]
         await send(message)
 
     return send_unkept

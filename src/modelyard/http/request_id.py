@@ -9,6 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 HEADER = b"x-request-id"
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 """No browser takes an answer for something else than it says it is."""
+UNKEPT = (b"cache-control", b"no-store")
+"""Answers may hold keys and what only this caller may see: nobody on the way keeps them. Those to POST nobody keeps
+anyway."""
 
 _ACCEPTABLE = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}\Z")
 

@@ -11,7 +11,8 @@ def test_nobody_guesses_what_an_answer_is(http: httpx.Client, path: str) -> None
 
 @pytest.mark.parametrize("path", ["/v4/models", "/user-info", "/v4/models/none"])
 def test_nobody_on_the_way_keeps_what_the_control_api_says(http: httpx.Client, path: str) -> None:
-    assert http.get(path).headers["cache-control"] == "no-store"
+    assert http.get(path).headers.get_list("cache-control") == ["no-store"]
+    assert http.get(path, headers={"x-api-key": "wrong"}).headers.get_list("cache-control") == ["no-store"]
 
 
 def test_no_page_of_another_origin_may_read_anything(http: httpx.Client) -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from api_server import Running
 
+import modelyard.http
 from modelyard.control.api_keys import new_key
 from modelyard.domain.accounts import Account, Identity, IdentityType, Membership, MemberState
 from modelyard.domain.call_logs import KeptBody, KeptCall, log_id
@@ -365,6 +366,7 @@ KEYS: dict[tuple[str, str], MakeTry] = {
     ("POST", "/v4/api-keys/{key_id}/rotate"): lambda p: Try(f"/v4/api-keys/{p.key()}/rotate", {}),
     ("DELETE", "/v4/api-keys/{key_id}"): lambda p: Try(f"/v4/api-keys/{p.key()}"),
 }
+HTTP = Path(modelyard.http.__file__).parent
 PUBLIC = {"/healthz", "/readyz", "/metrics", "/docs/{asset}", "/auth/login", "/auth/callback", "/auth/logout"}
 
 
@@ -435,6 +437,12 @@ def test_every_route_has_a_line(http: httpx.Client) -> None:
     # The same routes stand under /v4 once more.
     twins = {("GET", "/v4/user-info"), ("GET", "/v4/users/{user_id}"), ("POST", "/v4/accounts")}
     assert routes - twins == {*TABLE, *KEYS}
+
+
+def test_no_route_hides_from_the_table() -> None:
+    """What /openapi.json does not name has no line: those are public, and few."""
+    hidden = {(file.name, file.read_text().count("include_in_schema")) for file in HTTP.rglob("*.py")}
+    assert {each for each in hidden if each[1]} == {("system.py", 3)}
 
 
 def test_what_is_invisible_looks_like_what_is_not_there(place: Place) -> None:

@@ -10,7 +10,8 @@ from gateway_house import House, StartWorker
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, IdentityType
 from modelyard.domain.rights import RIGHTS, SCOPES, KeyScope, Right, Role
 from modelyard.domain.servers import Backend, ModelServer
-from modelyard.http.hot import hot_openapi
+from modelyard.http.hot import hot_openapi, hot_routes
+from modelyard.settings import GatewaySettings
 from modelyard.testing.gateway import ACCOUNT, KEY, make_caller, make_route
 
 SELDOM = {"model_server_id": "server", "alias": "stable", "model_id": "chat-model", "id": "chat"}
@@ -56,6 +57,11 @@ def test_there_are_calls_to_try() -> None:
     assert len(CALLS) >= 11
 
 
+def test_no_call_is_left_out(house: House) -> None:
+    paths = {route.path.replace(":path}", "}") for route in hot_routes(house.gateway, house.keys, GatewaySettings())}
+    assert paths - {"/v1/{rest}"} == set(hot_openapi()["paths"])
+
+
 @pytest.mark.parametrize("role", [*Role, None])
 @pytest.mark.parametrize(("method", "path"), CALLS)
 async def test_a_role_at_a_call(called: House, role: Role | None, method: str, path: str) -> None:
@@ -83,8 +89,9 @@ async def test_a_scope_at_a_call(called: House, scope: KeyScope, method: str, pa
 async def test_a_narrowed_key_calls_what_it_names(called: House, name: str) -> None:
     called.keys.callers[KEY] = replace(make_caller(), models=frozenset({name, "other"}))
     assert (await called.chat()).status_code == 200
-    listed = (await called.client.get("/v1/models")).json()["data"]
-    assert listed
+    listed = await called.client.get("/v1/models")
+    assert listed.json()["data"]
+    assert listed.headers["cache-control"] == "no-store", "the list is this key's alone"
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)

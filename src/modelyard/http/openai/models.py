@@ -17,6 +17,7 @@ from modelyard.http.auth import key_from, selected_account
 from modelyard.http.inference.endpoint import call_headers
 from modelyard.http.inference.response import Response
 from modelyard.http.openai.endpoint import CALLABLE, find
+from modelyard.http.request_id import UNKEPT
 
 _encode = msgspec.json.Encoder().encode
 
@@ -48,7 +49,7 @@ class ModelsEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = Response(scope, send)
         try:
-            await response.json(await self._answer(scope))
+            await response.json(await self._answer(scope), (UNKEPT,))
         except ModelyardError as error:
             await response.fail(error)
 
