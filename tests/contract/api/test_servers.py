@@ -235,7 +235,8 @@ def deployed(http: httpx.Client, template: dict[str, Any], name: str) -> Callabl
 
     def made(what: str, **more: Any) -> tuple[str, str]:
         called = f"{name}-{what}"
-        body = {"name": called, "model_type": template["model_type"], "model_template_id": template["id"], **more}
+        body = {key: template[key] for key in ("model_type", "account_id")}
+        body |= {"name": called, "model_template_id": template["id"], **more}
         model = http.post("/v4/models", json=body)
         assert model.status_code == 200, model.text
         id_ = model.json()["id"]
@@ -323,18 +324,17 @@ def test_nothing_closes_a_circle_through_a_server(
     assert http.patch(f"/v4/models/{a_model}", json={"fallbacks": [c]}).status_code == 200
 
 
-def test_any_type_of_model_falls_back(http: httpx.Client, name: str) -> None:
+def test_any_type_of_model_falls_back(http: httpx.Client, template: dict[str, Any], name: str) -> None:
     bundle = {"bundle_config": {"registry": "modelyard", "image": "fake", "tag": "latest"}}
     for model_type in ("GENERIC", "AGENT", "BUNDLE"):
         called = f"{name}-{model_type}"
-        body = {"name": called, "endpoint_type": "SYNC", "model_type": model_type, "vendor_configuration": bundle}
-        template = http.post("/v4/model-templates", json=body)
-        assert template.status_code == 200, template.text
-        spare = http.post(
-            "/v4/models", json={"name": called, "model_type": model_type, "model_template_id": template.json()["id"]}
-        ).json()["id"]
+        common = {"model_type": model_type, "account_id": template["account_id"]}
+        body = {**common, "name": called, "endpoint_type": "SYNC", "vendor_configuration": bundle}
+        own = http.post("/v4/model-templates", json=body)
+        assert own.status_code == 200, own.text
+        common["model_template_id"] = own.json()["id"]
+        spare = http.post("/v4/models", json={**common, "name": called}).json()["id"]
         made = http.post(f"/v4/models/{spare}/deployments", json={"name": called, "wait_for_ready": False})
-        body = {"name": f"{called}-2", "model_type": model_type, "model_template_id": template.json()["id"]}
-        model = http.post("/v4/models", json={**body, "fallbacks": [called]})
+        model = http.post("/v4/models", json={**common, "name": f"{called}-2", "fallbacks": [called]})
         assert model.status_code == 200, model.text
         assert model.json()["fallbacks"] == [made.json()["id"]]
