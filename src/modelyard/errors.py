@@ -25,7 +25,7 @@ people, and where there is one a ``hint``: what to do about it. No error knows H
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,12 @@ class FieldError:
     loc: tuple[str | int, ...]
     msg: str
     type: str = "value_error"
+
+
+def _hidden(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "********")
+    return text
 
 
 class ModelyardError(Exception):
@@ -52,6 +58,10 @@ class ModelyardError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message
 
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Take out of what it says what nobody is to read; it may repeat somebody else's words."""
+        self.message = _hidden(self.message, secrets)
+
 
 class MalformedRequest(ModelyardError):
     code = "malformed_request"
@@ -66,6 +76,11 @@ class InvalidRequest(ModelyardError):
         self.errors = tuple(errors)
         text = "; ".join(f"{'.'.join(map(str, e.loc))}: {e.msg}" for e in self.errors)
         super().__init__(text, code=code)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        secrets = tuple(secrets)
+        super().hide(secrets)
+        self.errors = tuple(replace(each, msg=_hidden(each.msg, secrets)) for each in self.errors)
 
     @classmethod
     def at(cls, *loc: str | int, msg: str, type: str = "value_error", code: str | None = None) -> "InvalidRequest":

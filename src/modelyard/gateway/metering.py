@@ -63,6 +63,7 @@ class Call:
         "request_id",
         "response_tokens",
         "route",
+        "secrets",
         "sent",
         "trace",
         "trims",
@@ -111,6 +112,8 @@ class Call:
         """What was told of it, once it is over."""
         self.counted_prompt: int | None = None
         """Tokens of the prompt, where they were counted before it was sent."""
+        self.secrets: tuple[str, ...] = ()
+        """What it was sent with that whoever answers may repeat, and nobody is to read."""
         self.adjusted: tuple[str, ...] = ()
         """What was asked for and had to be changed for whoever answered, in words."""
 
@@ -166,6 +169,8 @@ class Call:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self.secrets and isinstance(error, ModelyardError):
+            error.hide(self.secrets)
         if not self._settled:
             self._record(error)
 

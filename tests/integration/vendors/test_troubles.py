@@ -52,6 +52,16 @@ async def test_a_key_that_the_vendor_repeats_stays_with_us(start: Start, vendor:
     assert "Bearer ******** is not mine" in answer.text
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_so_does_one_that_it_repeats_within_an_answer(start: Start, vendor: FakeVendor, stream: bool) -> None:
+    house = await openai(start, vendor, key="sk-0123456789abcdef", retries=0)
+    event = {"error": {"code": "x", "type": "x", "message": "Bearer sk-0123456789abcdef is spent"}}
+    vendor.line.append(StreamingResponse(iter([f"data: {json.dumps(event)}\n\n"]), media_type="text/event-stream"))
+    answer = await house.chat("gpt-4o", stream=stream)
+    assert "sk-0123456789" not in answer.text
+    assert "Bearer ******** is spent" in answer.text
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 529])
 async def test_what_passes_is_not_noticed(start: Start, vendor: FakeVendor, status: int) -> None:
     house = await openai(start, vendor)

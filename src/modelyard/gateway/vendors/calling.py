@@ -125,6 +125,7 @@ class VendorCaller:
         if not isinstance(wire, WireRequest):
             wire = await wire
         headers = await self._auth.headers(key, target, wire)
+        call.secrets = _secrets(key, headers)
         call.adjusted = wire.adjusted
         call.sent = True
         if call.trace is not None:
@@ -137,15 +138,15 @@ class VendorCaller:
             raise (error if isinstance(error, UpstreamError) and lost.unreachable else _Failed(error)) from lost
         if 200 <= answer.status < 300 and not answer.content_type.startswith("text/html"):
             return answer
-        raise await _failure(answer, adapter, target, _secrets(key, headers))
+        raise await _failure(answer, adapter, target, call.secrets)
 
 
-async def _failure(answer: Answer, adapter: Adapter, target: VendorTarget, secrets: Iterable[bytes]) -> Exception:
+async def _failure(answer: Answer, adapter: Adapter, target: VendorTarget, secrets: Iterable[str]) -> Exception:
     """What an answer that is no success means, and whether another try may do better."""
     status, retry_after = answer.status, _retry_after(answer)
     body = await answer.read_start()
-    for secret in secrets:
-        body = body.replace(secret, b"********")
+    for secret in secrets:  # before a long body is cut short, which may go through the middle of one
+        body = body.replace(secret.encode(), b"********")
     if 200 <= status < 300:
         return vendor_error(Fault.FAILED, target.vendor, f"it answered with {explanation(body)}")
     error = adapter.decode_error(status, body)
@@ -156,12 +157,12 @@ async def _failure(answer: Answer, adapter: Adapter, target: VendorTarget, secre
     return _Failed(error, limited=status in _LIMITED, retry_after=retry_after) if passing else error
 
 
-def _secrets(key: VendorKey, headers: Headers) -> list[bytes]:
+def _secrets(key: VendorKey, headers: Headers) -> tuple[str, ...]:
     """What a vendor may repeat in its words about a key, and whoever calls is not to read. The longest first: one may
     be a part of another. Short ones, as servers without keys get them, are no secrets."""
     sent = (value.removeprefix("Bearer ") for name, value in headers if name == "authorization")
     found = {*key.secrets.values(), *sent}
-    return [each.encode() for each in sorted(found, key=len, reverse=True) if len(each) >= _SECRET]
+    return tuple(each for each in sorted(found, key=len, reverse=True) if len(each) >= _SECRET)
 
 
 def _unreachable(target: VendorTarget, lost: Lost) -> ModelyardError:
