@@ -13,8 +13,24 @@ _OF_PYTHON = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 """What the standard library keeps for the life of the whole test run."""
 
 
+_last: tuple[frozenset[int], Path, dict[int, psutil.Process]] | None = None
+"""Which processes there were when they were last looked through, for which folder, and what was found."""
+
+
 def present(directory: Path) -> dict[int, psutil.Process]:
-    """By process id: descendants of this process, and workers of servers below ``directory``."""
+    """By process id: descendants of this process, and workers of servers below ``directory``.
+
+    They are looked for only if there are other processes than the last time: going through all of them twice for each
+    of thousands of tests takes minutes.
+    """
+    global _last
+    pids = frozenset(psutil.pids())
+    if _last is None or _last[:2] != (pids, directory):
+        _last = (pids, directory, _found(directory))
+    return {pid: process for pid, process in _last[2].items() if is_alive(process) and not _is_pythons(process)}
+
+
+def _found(directory: Path) -> dict[int, psutil.Process]:
     found = {process.pid: process for process in psutil.Process().children(recursive=True)}
     for _, process in all_marked():
         try:
@@ -22,7 +38,7 @@ def present(directory: Path) -> dict[int, psutil.Process]:
                 found[process.pid] = process
         except psutil.Error:
             continue
-    return {pid: process for pid, process in found.items() if is_alive(process) and not _is_pythons(process)}
+    return found
 
 
 def left_since(
