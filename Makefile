@@ -28,7 +28,7 @@ serve: install ## set up everything and start the server on http://127.0.0.1:808
 	$(BIN)/modelyard serve $(SERVE_ARGS)
 
 test: dev ## set up everything and pass all tests
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	PYTHON=$(BIN)/python scripts/test $(TEST_ARGS)
 
 chaos: dev ## faults under load, counted; part of the tests
 	$(BIN)/python -m pytest tests/chaos
