@@ -76,8 +76,7 @@ class Call:
     ) -> None:
         self._sink = sink
         self._clock = clock
-        self._started_at = clock.now()
-        self._started = clock.monotonic()
+        self._started_at, self._started = clock.now(), clock.monotonic()
         self._first_byte: float | None = None
         self._settled = False
         self.caller = caller
@@ -112,10 +111,9 @@ class Call:
         """What was told of it, once it is over."""
         self.counted_prompt: int | None = None
         """Tokens of the prompt, where they were counted before it was sent."""
-        self.secrets: tuple[str, ...] = ()
-        """What it was sent with that whoever answers may repeat, and nobody is to read."""
         self.adjusted: tuple[str, ...] = ()
-        """What was asked for and had to be changed for whoever answered, in words."""
+        self.secrets: tuple[str, ...] = ()
+        """What had to be changed for whoever answers, in words; what that one was sent, and nobody else is to read."""
 
     @property
     def asked(self) -> Route:

@@ -34,6 +34,13 @@ def busy(http: httpx.Client, url: str) -> int:
     return sum(slot["is_processing"] for slot in http.get(f"{url}/slots").json())
 
 
+def await_busy(http: httpx.Client, url: str, slots: int) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while busy(http, url) != slots:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_it_speaks_the_openai_protocol(serve, http: httpx.Client) -> None:
     worker = serve().ready()
     assert http.get(f"{worker.url}/health").json() == {"status": "ok"}
@@ -59,12 +66,10 @@ def test_a_client_that_goes_away_frees_its_slot(serve, http: httpx.Client) -> No
     worker = serve(context_length=65_536).ready()
     body = {**CHAT, "max_tokens": 60_000, "ignore_eos": True, "stream": True}
     with http.stream("POST", f"{worker.url}/v1/chat/completions", json=body) as stream:
-        next(stream.iter_lines())
-        assert busy(http, worker.url) == 1
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while busy(http, worker.url):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        lines = stream.iter_lines()  # nobody's iterator would be closed at once, and the connection with it
+        next(lines)
+        await_busy(http, worker.url, 1)
+    await_busy(http, worker.url, 0)
 
 
 def test_the_stream_under_way_is_finished_and_no_other_begins(serve, http: httpx.Client) -> None:
