@@ -17,8 +17,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, TraceFlags
 
-from modelyard.control import conventions
-from modelyard.control.otlp import SpanEncoder
+from modelyard.control.telemetry import conventions
+from modelyard.control.telemetry.otlp import SpanEncoder
 from modelyard.domain.traces import begun
 from modelyard.domain.usage import UsageRecord, Verb
 from modelyard.testing.usage import make_usage

@@ -21,27 +21,27 @@ from modelyard import catalog, logs
 from modelyard.clock import Clock, SystemClock
 from modelyard.control import builtins
 from modelyard.control.audit import AuditLog
-from modelyard.control.autoscaler import Autoscaler
-from modelyard.control.bootstrap import FirstStart, ensure_administrator
-from modelyard.control.call_bodies import BodyKeeper
+from modelyard.control.call_log.bodies import BodyKeeper
 from modelyard.control.deployments import Settling
-from modelyard.control.distant import Distant
-from modelyard.control.fleet import Fleet, Reporter, new_gateway_id
 from modelyard.control.gauges import CallGauges, DatabaseGauge, WorkerGauges
-from modelyard.control.journal import Journal
-from modelyard.control.keys import Keys
-from modelyard.control.last_used import LastUsed
-from modelyard.control.limiter import Limiter
-from modelyard.control.pricing import Pricing
-from modelyard.control.reconciler import Reconciler
+from modelyard.control.limits.limiter import Limiter
+from modelyard.control.people.bootstrap import FirstStart, ensure_administrator
+from modelyard.control.people.keys import Keys
+from modelyard.control.people.last_used import LastUsed
+from modelyard.control.reconciling.autoscaler import Autoscaler
+from modelyard.control.reconciling.distant import Distant
+from modelyard.control.reconciling.fleet import Fleet, Reporter, new_gateway_id
+from modelyard.control.reconciling.reconciler import Reconciler
 from modelyard.control.retention import Retention
 from modelyard.control.routes import Routes
-from modelyard.control.telemetry import Telemetry, is_wanted
-from modelyard.control.usage import UsageWriter
+from modelyard.control.telemetry.open_telemetry import Telemetry, is_wanted
+from modelyard.control.usage.journal import Journal
+from modelyard.control.usage.pricing import Pricing
+from modelyard.control.usage.writer import UsageWriter
 from modelyard.control.vault import Vault
-from modelyard.control.vendor_credentials import renew_secrets
-from modelyard.control.vendor_keys import VendorKeys
-from modelyard.control.vendor_rests import VendorRests
+from modelyard.control.vendors.credentials import renew_secrets
+from modelyard.control.vendors.keys import VendorKeys
+from modelyard.control.vendors.rests import VendorRests
 from modelyard.domain.load import GatewayLoad
 from modelyard.gateway.admission import Admission
 from modelyard.gateway.places import Places, SharedPlaces

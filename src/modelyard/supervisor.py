@@ -27,7 +27,7 @@ import structlog
 import uvloop
 
 from modelyard import logs
-from modelyard.control.metrics import SHARED_METRICS, forget_process
+from modelyard.control.telemetry.metrics import SHARED_METRICS, forget_process
 from modelyard.errors import ConfigurationError, ModelyardError
 from modelyard.http.server import BACKLOG, listening_socket
 from modelyard.main import prepare, run, run_controller, run_gateway, tell_address

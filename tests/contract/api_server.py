@@ -15,8 +15,8 @@ from pydantic import SecretStr
 from modelyard import catalog
 from modelyard.clock import SystemClock
 from modelyard.control import builtins
-from modelyard.control.bootstrap import ensure_administrator
-from modelyard.control.keys import Keys
+from modelyard.control.people.bootstrap import ensure_administrator
+from modelyard.control.people.keys import Keys
 from modelyard.control.vault import Vault
 from modelyard.domain.deployments import Deployment, DeploymentStatus, Observation, Phase, Resources, Worker, WorkerSpec
 from modelyard.domain.lifecycle import status_of

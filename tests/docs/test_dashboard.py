@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from prometheus_client import REGISTRY
 
-from modelyard.control import metrics
+from modelyard.control.telemetry import metrics
 
 ROOT = Path(__file__).parents[2]
 _NAME = re.compile(r"\bmodelyard_[a-z_]+\b")

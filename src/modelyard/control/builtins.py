@@ -11,7 +11,7 @@ from modelyard.clock import Clock
 from modelyard.control.builtin_ids import deployment_id, model_id, template_id
 from modelyard.control.rolling import Origin, Rolling, record, roll_deployment
 from modelyard.control.template_checks import check_parameters
-from modelyard.control.vendor_builtins import sync_vendors
+from modelyard.control.vendors.builtins import sync_vendors
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, PLATFORM_USER_ID, Account, Identity, IdentityType
 from modelyard.domain.cards import EngineCard
 from modelyard.domain.deployments import Deployment, Target

@@ -20,7 +20,7 @@ from modelyard.control.scope import Scope, refuse_built_in, unknown_account
 from modelyard.control.secret_env import secrets_of, without
 from modelyard.control.server_checks import refuse_backend_in_use
 from modelyard.control.vault import Vault
-from modelyard.control.vendor_deployments import add_vendor_deployment, change_vendor_deployment
+from modelyard.control.vendors.deployments import add_vendor_deployment, change_vendor_deployment
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Right
 from modelyard.domain.cards import EngineCard
 from modelyard.domain.deployments import Deployment, DeploymentStatus, Event, StatusDetail, Target

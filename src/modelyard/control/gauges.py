@@ -1,7 +1,7 @@
 """Looks at what is there, once in a while, and tells Prometheus: nothing here is on a call's path.
 
-Every process tells its own part (`modelyard.control.metrics`). What is gone is told as 0 where several processes share
-their metrics, because their files know no removal, and not at all where there is one.
+Every process tells its own part (`modelyard.control.telemetry.metrics`). What is gone is told as 0 where several
+processes share their metrics, because their files know no removal, and not at all where there is one.
 """
 
 import os
@@ -12,8 +12,8 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from modelyard.clock import Clock
-from modelyard.control import metrics
-from modelyard.control.usage import UsageWriter
+from modelyard.control.telemetry import metrics
+from modelyard.control.usage.writer import UsageWriter
 from modelyard.domain.deployments import Deployment
 from modelyard.domain.load import GatewayLoad
 from modelyard.errors import Unavailable

@@ -13,7 +13,7 @@ from modelyard.control.idempotency import Attempt, create_once
 from modelyard.control.rolling import Origin, Rolling, roll_model
 from modelyard.control.scope import Scope, refuse_built_in
 from modelyard.control.template_checks import check_parameters
-from modelyard.control.vendor_deployments import roll_vendor_model
+from modelyard.control.vendors.deployments import roll_vendor_model
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Right
 from modelyard.domain.cards import EngineCard
 from modelyard.domain.deployments import Deployment

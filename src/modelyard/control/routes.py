@@ -9,8 +9,8 @@ import structlog
 
 from modelyard import catalog
 from modelyard.clock import Clock
-from modelyard.control.vendor_keys import VendorKeys
-from modelyard.control.vendor_routes import base_urls, vendor_route
+from modelyard.control.vendors.keys import VendorKeys
+from modelyard.control.vendors.routes import base_urls, vendor_route
 from modelyard.domain.cards import EngineCard
 from modelyard.domain.deployments import Deployment, Phase, Worker
 from modelyard.domain.fallbacks import in_order

@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelyard.clock import Clock
-from modelyard.control.keys import Keys
+from modelyard.control.people.keys import Keys
 from modelyard.control.scope import Scope as CallerScope
 from modelyard.control.vault import Vault
 from modelyard.domain.audit import Actor

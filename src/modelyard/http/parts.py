@@ -8,24 +8,24 @@ from functools import cached_property
 from starlette.routing import Route
 
 from modelyard.clock import Clock
-from modelyard.control.accounts import Accounts
-from modelyard.control.api_keys import ApiKeys
 from modelyard.control.audit import AuditLog
-from modelyard.control.call_logs import CallLogs
+from modelyard.control.call_log.call_logs import CallLogs
 from modelyard.control.deployments import Deployments, Settling
 from modelyard.control.groups import Groups
-from modelyard.control.keys import Keys
-from modelyard.control.limits import Limits
-from modelyard.control.members import Members
+from modelyard.control.limits.limits import Limits
 from modelyard.control.models import Models
-from modelyard.control.reports import Reports
+from modelyard.control.people.accounts import Accounts
+from modelyard.control.people.api_keys import ApiKeys
+from modelyard.control.people.keys import Keys
+from modelyard.control.people.members import Members
+from modelyard.control.people.sign_in import SignIn
 from modelyard.control.revisions import Revisions
 from modelyard.control.servers import Servers
-from modelyard.control.sign_in import SignIn
-from modelyard.control.statistics import Statistics
 from modelyard.control.templates import Templates
+from modelyard.control.usage.reports import Reports
+from modelyard.control.usage.statistics import Statistics
 from modelyard.control.vault import Vault
-from modelyard.control.vendor_credentials import VendorCredentials
+from modelyard.control.vendors.credentials import VendorCredentials
 from modelyard.domain.cards import EngineCard
 from modelyard.launchers.base import Launcher
 from modelyard.settings import Settings

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from modelyard.errors import ModelyardError
 from modelyard.http import errors, sse
-from modelyard.http.openai import errors as openai
+from modelyard.http import openai_errors as openai
 
 
 class Voice(Protocol):

@@ -9,7 +9,7 @@ import pytest
 from api_server import KEY, Running, serving
 from scale_gp import AsyncSGPClient, SGPClient
 
-from modelyard.control.bootstrap import ACCOUNT_ID
+from modelyard.control.people.bootstrap import ACCOUNT_ID
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from api_server import KEY, Running, serving
 
-from modelyard.control.last_used import LastUsed
+from modelyard.control.people.last_used import LastUsed
 from modelyard.domain.secrets import PATTERN, checksum
 
 

@@ -13,7 +13,7 @@ import pytest
 from api_server import Running
 
 import modelyard.http
-from modelyard.control.api_keys import new_key
+from modelyard.control.people.api_keys import new_key
 from modelyard.domain.accounts import Account, Identity, IdentityType, Membership, MemberState
 from modelyard.domain.call_logs import KeptBody, KeptCall, log_id
 from modelyard.domain.rights import RIGHTS, Right, Role

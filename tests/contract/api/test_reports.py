@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from api_server import Running
 
-from modelyard.control.reports import Line, Report, Reports
+from modelyard.control.usage.reports import Line, Report, Reports
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID
 from modelyard.domain.deployments import Phase, Worker
 from modelyard.domain.rollups import SUMS

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from api_server import KEY, Running
 
-from modelyard.control.bootstrap import ACCOUNT_ID
+from modelyard.control.people.bootstrap import ACCOUNT_ID
 
 SECRET = "sk-proj-0123456789abcdef"
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from modelyard.clock import SystemClock
-from modelyard.control.reconciler import Reconciler
+from modelyard.control.reconciling.reconciler import Reconciler
 from modelyard.control.rolling import Origin, Rolling, record
 from modelyard.control.routes import Routes
 from modelyard.control.vault import Vault

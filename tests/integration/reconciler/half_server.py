@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from modelyard.clock import SystemClock
-from modelyard.control.reconciler import Reconciler
+from modelyard.control.reconciling.reconciler import Reconciler
 from modelyard.domain.deployments import Deployment
 from modelyard.launchers.local import LocalLauncher
 from modelyard.settings import ReconcilerSettings, Settings

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from modelyard.control.distant import Distant
-from modelyard.control.fleet import SILENT_SECONDS, Fleet, Reporter
+from modelyard.control.reconciling.distant import Distant
+from modelyard.control.reconciling.fleet import SILENT_SECONDS, Fleet, Reporter
 from modelyard.domain.deployments import Deployment
 from modelyard.domain.load import DeploymentLoad, GatewayLoad
 from modelyard.domain.routes import RouteTable

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from modelyard.control.limiter import Limiter
+from modelyard.control.limits.limiter import Limiter
 from modelyard.domain.accounts import IdentityType
 from modelyard.domain.limits import Kind, Limit, OnExceeded, OverLimit, Subject, Want
 from modelyard.domain.routes import RouteTable

@@ -9,13 +9,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from modelyard.control.accounts import Accounts, UserChange
-from modelyard.control.api_keys import ApiKeys, new_key
 from modelyard.control.audit import AuditLog
 from modelyard.control.idempotency import Attempt
-from modelyard.control.keys import Keys, digest_of
-from modelyard.control.last_used import EVERY, LastUsed
-from modelyard.control.members import Invitation, MemberChange, Members
+from modelyard.control.people.accounts import Accounts, UserChange
+from modelyard.control.people.api_keys import ApiKeys, new_key
+from modelyard.control.people.keys import Keys, digest_of
+from modelyard.control.people.last_used import EVERY, LastUsed
+from modelyard.control.people.members import Invitation, MemberChange, Members
 from modelyard.control.scope import Scope
 from modelyard.domain.accounts import Caller, IdentityType, MemberState, Role
 from modelyard.domain.audit import Actor

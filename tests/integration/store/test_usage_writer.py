@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
-from modelyard.control.journal import Journal, left_behind
-from modelyard.control.usage import UsageWriter
+from modelyard.control.usage.journal import Journal, left_behind
+from modelyard.control.usage.writer import UsageWriter
 from modelyard.errors import Unavailable
 from modelyard.settings import UsageSettings
 from modelyard.store.tables_of_usage import usage as table

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from modelyard.control.vendor_rests import VendorRests
+from modelyard.control.vendors.rests import VendorRests
 from modelyard.domain.models import ModelVendor
 from modelyard.domain.vendor_rests import Rest
 from modelyard.domain.vendors import VendorKey, VendorTarget

@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from vendor_house import Start
 
 from modelyard.clock import SystemClock
-from modelyard.control.bootstrap import ACCOUNT_ID, ensure_administrator
+from modelyard.control.people.bootstrap import ACCOUNT_ID, ensure_administrator
 from modelyard.control.vault import Vault
-from modelyard.control.vendor_credentials import renew_secrets
+from modelyard.control.vendors.credentials import renew_secrets
 from modelyard.domain.accounts import IdentityType
 from modelyard.domain.models import ModelVendor
 from modelyard.domain.vendors import VendorCredential

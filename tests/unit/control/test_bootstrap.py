@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from modelyard.control.bootstrap import ensure_administrator
-from modelyard.control.keys import Keys
+from modelyard.control.people.bootstrap import ensure_administrator
+from modelyard.control.people.keys import Keys
 from modelyard.domain.accounts import Right
 from modelyard.errors import ConfigurationError
 from modelyard.settings import Settings

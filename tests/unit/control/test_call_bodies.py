@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 from prometheus_client import REGISTRY
 
-from modelyard.control.bootstrap import ACCOUNT_ID
-from modelyard.control.call_bodies import BodyKeeper
+from modelyard.control.call_log.bodies import BodyKeeper
+from modelyard.control.people.bootstrap import ACCOUNT_ID
 from modelyard.control.retention import Retention
 from modelyard.control.routes import Routes
 from modelyard.domain.accounts import Account

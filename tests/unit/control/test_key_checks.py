@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.control.key_checks import refuse_last_administrator, refuse_last_key
+from modelyard.control.people.key_checks import refuse_last_administrator, refuse_last_key
 from modelyard.domain.accounts import ApiKey
 from modelyard.domain.rights import KeyScope
 from modelyard.errors import Conflict

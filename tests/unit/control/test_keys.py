@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from modelyard.control import keys as module
-from modelyard.control.api_keys import new_key
-from modelyard.control.keys import Keys
+from modelyard.control.people import keys as module
+from modelyard.control.people.api_keys import new_key
+from modelyard.control.people.keys import Keys
 from modelyard.domain.accounts import Account, ApiKey, Identity, IdentityType, Membership, Role
 from modelyard.errors import Unauthenticated, Unavailable
 from modelyard.store import Store, Transaction

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from modelyard.control.redaction import Redaction, check
-from modelyard.control.streamed_answers import folded, is_stream
+from modelyard.control.call_log.redaction import Redaction, check
+from modelyard.control.call_log.streamed_answers import folded, is_stream
 from modelyard.errors import InvalidRequest
 
 MAIL = r"[\w.]+@[\w.]+"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelyard.control.vault import Vault
-from modelyard.control.vendor_keys import VendorKeys, settings_keys
+from modelyard.control.vendors.keys import VendorKeys, settings_keys
 from modelyard.domain.accounts import IdentityType
 from modelyard.domain.models import ModelVendor
 from modelyard.domain.vendors import VendorCredential, VendorTarget

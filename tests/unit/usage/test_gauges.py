@@ -9,9 +9,9 @@ from typing import Any, cast
 
 from prometheus_client import REGISTRY
 
-from modelyard.control import metrics
 from modelyard.control.gauges import CallGauges, DatabaseGauge, WorkerGauges
-from modelyard.control.usage import UsageWriter
+from modelyard.control.telemetry import metrics
+from modelyard.control.usage.writer import UsageWriter
 from modelyard.domain.deployments import Deployment, Phase
 from modelyard.domain.load import DeploymentLoad, GatewayLoad
 from modelyard.errors import Unavailable
@@ -87,7 +87,7 @@ async def test_a_database_that_is_away_is_told() -> None:
 
 _TELLS = """
 import sys
-from modelyard.control import metrics
+from modelyard.control.telemetry import metrics
 metrics.WAITING.labels("d").set(int(sys.argv[1]))
 metrics.DATABASE_UP.set(int(sys.argv[2]))
 metrics.LIMITED.labels("calls_per_minute").inc()
@@ -96,7 +96,7 @@ metrics.LIMITED.labels("calls_per_minute").inc()
 _READS = """
 import sys
 from prometheus_client import generate_latest
-from modelyard.control import metrics
+from modelyard.control.telemetry import metrics
 for pid in sys.argv[1:]:
     metrics.forget_process(int(pid))
 print(generate_latest(metrics.registry()).decode())

@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
-from modelyard.control.metrics import _SECONDS, CALLS, FIRST_BYTE, TOTAL, count
+from modelyard.control.telemetry.metrics import _SECONDS, CALLS, FIRST_BYTE, TOTAL, count
 from modelyard.domain.usage import Verb
 from modelyard.testing.usage import make_usage
 

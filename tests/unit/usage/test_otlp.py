@@ -12,9 +12,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceState
 
-from modelyard.control import conventions
-from modelyard.control.otlp import SpanEncoder
-from modelyard.control.telemetry import _encoded
+from modelyard.control.telemetry import conventions
+from modelyard.control.telemetry.open_telemetry import _encoded
+from modelyard.control.telemetry.otlp import SpanEncoder
 from modelyard.domain.traces import Trace
 from modelyard.domain.usage import Outcome, UsageRecord, Verb
 from modelyard.testing.usage import make_usage

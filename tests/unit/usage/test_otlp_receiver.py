@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx2
 import pytest
 
-from modelyard.control.otlp_receiver import Receiver, _pause
+from modelyard.control.telemetry.otlp_receiver import Receiver, _pause
 
 PREFIX = "OTEL_EXPORTER_OTLP_"
 

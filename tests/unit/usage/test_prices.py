@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from modelyard import catalog
-from modelyard.control.pricing import Pricing
+from modelyard.control.usage.pricing import Pricing
 from modelyard.domain.models import ModelVendor
 from modelyard.domain.prices import cost_of, dollars
 from modelyard.domain.templates import ModelType

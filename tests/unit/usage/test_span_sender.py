@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from prometheus_client import REGISTRY
 
-from modelyard.control.span_sender import SpanSender
+from modelyard.control.telemetry.span_sender import SpanSender
 
 LONG = 60.0
 """Seconds; nothing here takes as long unless it is broken."""

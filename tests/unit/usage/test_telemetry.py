@@ -8,7 +8,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 
-from modelyard.control.telemetry import Telemetry, is_wanted
+from modelyard.control.telemetry.open_telemetry import Telemetry, is_wanted
 from modelyard.domain.traces import Trace, begun
 from modelyard.domain.usage import Outcome, Verb
 from modelyard.settings import OtelSettings

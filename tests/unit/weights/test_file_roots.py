@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.control.step import worker_environment
+from modelyard.control.reconciling.step import worker_environment
 from modelyard.errors import WeightsError
 from modelyard.settings import Settings, WeightsSettings
 from modelyard.weights.cache import WeightCache

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from modelyard.control.accounts import UserChange as Change
+from modelyard.control.people.accounts import UserChange as Change
 from modelyard.http.api.convert import accounts as convert
 from modelyard.http.api.given import GivenAnyScope, GivenAttempt, GivenParts, GivenScope, problems
 from modelyard.http.api.lists import page_answer, page_query

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from modelyard.control.key_checks import ME
+from modelyard.control.people.key_checks import ME
 from modelyard.http.api.convert import keys as convert
 from modelyard.http.api.given import GivenAnyScope, GivenAttempt, GivenParts, GivenScope, problems
 from modelyard.http.api.lists import page_answer, page_query

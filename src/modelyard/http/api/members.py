@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from modelyard.control.members import ServiceAccountDraft
+from modelyard.control.people.members import ServiceAccountDraft
 from modelyard.domain import emails
 from modelyard.domain.accounts import Role
 from modelyard.errors import InvalidRequest

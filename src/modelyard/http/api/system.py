@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
-from modelyard.control.metrics import registry
+from modelyard.control.telemetry.metrics import registry
 from modelyard.errors import ModelyardError, NotFound
 from modelyard.http.api.given import GivenParts
 from modelyard.http.api.wire.common import Answer

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from modelyard.control.vendor_credentials import CredentialDraft
+from modelyard.control.vendors.credentials import CredentialDraft
 from modelyard.domain.vendors import VendorCredential
 from modelyard.http.api.given import GivenAttempt, GivenParts, GivenScope, problems
 from modelyard.http.api.lists import page_answer, page_query

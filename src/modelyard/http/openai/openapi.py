@@ -8,7 +8,7 @@ import msgspec
 from modelyard.http.inference.endpoint import TRIM_HEADER
 from modelyard.http.openai import answers, models
 from modelyard.http.openai.bodies import ChatBody, CompletionBody, EmbeddingBody, RerankBody
-from modelyard.http.openai.errors import ErrorBody
+from modelyard.http.openai_errors import ErrorBody
 
 _PREFIX = "OpenAI"
 """/v4 has bodies of the same names."""

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from starlette.requests import cookie_parser
 from starlette.responses import Response
 
-from modelyard.control.sign_in import Session, session_end
+from modelyard.control.people.sign_in import Session, session_end
 from modelyard.control.vault import Sealed, Vault
 from modelyard.errors import Forbidden
 

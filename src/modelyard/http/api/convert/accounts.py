@@ -1,8 +1,8 @@
 """People and accounts, to and from the wire."""
 
-from modelyard.control.members import Invitation
-from modelyard.control.members import MemberChange as Change
-from modelyard.control.oversight import Member
+from modelyard.control.people.members import Invitation
+from modelyard.control.people.members import MemberChange as Change
+from modelyard.control.people.oversight import Member
 from modelyard.domain.accounts import Account, Identity, IdentityType, Membership, MemberState, Role
 from modelyard.http.api.wire import accounts as wire
 

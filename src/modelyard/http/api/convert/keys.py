@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from modelyard.control.api_keys import HeldKey, KeyDraft
+from modelyard.control.people.api_keys import HeldKey, KeyDraft
 from modelyard.domain.accounts import Role
 from modelyard.domain.rights import KeyScope
 from modelyard.errors import FieldError, InvalidRequest

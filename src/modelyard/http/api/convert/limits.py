@@ -4,7 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from modelyard.control.limits import LimitDraft
+from modelyard.control.limits.limits import LimitDraft
 from modelyard.domain.limits import Kind, Limit
 from modelyard.http.api.wire import limits as wire
 

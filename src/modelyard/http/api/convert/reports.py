@@ -3,7 +3,7 @@
 import csv
 import io
 
-from modelyard.control.reports import Line, Report, WorkerCost
+from modelyard.control.usage.reports import Line, Report, WorkerCost
 from modelyard.http.api.wire.reports import UsageLine, UsageReport, WorkerLine
 
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from modelyard.control.redaction import MAX_PATTERN_LENGTH, MAX_PATTERNS
+from modelyard.control.call_log.redaction import MAX_PATTERN_LENGTH, MAX_PATTERNS
 from modelyard.domain.call_logs import Keeps
 from modelyard.domain.usage import Outcome, Verb
 from modelyard.http.api.wire.common import Answer, Body, Choice, Id, ListQuery

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from modelyard.control.reports import MAX_ROWS
+from modelyard.control.usage.reports import MAX_ROWS
 from modelyard.http.api.wire.common import Answer
 from modelyard.http.api.wire.usage import Moment
 

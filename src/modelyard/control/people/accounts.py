@@ -6,8 +6,8 @@ from uuid import uuid4
 
 from modelyard.clock import Clock
 from modelyard.control.idempotency import Attempt, create_once
-from modelyard.control.key_checks import refuse_last_administrator
-from modelyard.control.oversight import account_in_sight, account_to_administer
+from modelyard.control.people.key_checks import refuse_last_administrator
+from modelyard.control.people.oversight import account_in_sight, account_to_administer
 from modelyard.control.scope import Scope, require_scope
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, Account, Identity, Membership, Right, Role
 from modelyard.errors import Forbidden, NotFound

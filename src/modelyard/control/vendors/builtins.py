@@ -8,8 +8,8 @@ from datetime import datetime
 import structlog
 
 from modelyard.control.builtin_ids import deployment_id, model_id
-from modelyard.control.vendor_deployments import vendor_target
-from modelyard.control.vendor_keys import settings_keys
+from modelyard.control.vendors.deployments import vendor_target
+from modelyard.control.vendors.keys import settings_keys
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID, PLATFORM_USER_ID, IdentityType
 from modelyard.domain.deployments import Deployment
 from modelyard.domain.models import Model, ModelVendor

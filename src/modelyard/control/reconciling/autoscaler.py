@@ -1,5 +1,5 @@
-"""Workers that follow load: the gateways are asked once a second how busy they are (`modelyard.control.fleet`), and
-steps are told what that means.
+"""Workers that follow load: the gateways are asked once a second how busy they are (`fleet`), and steps are told what
+that means.
 
 It decides nothing itself: `modelyard.domain.autoscale` does. What it remembers is the load of the last minute, and
 when each deployment was last called; another process that takes over begins anew, which only delays taking away.
@@ -44,8 +44,8 @@ class _Memory:
 
 
 class Autoscaler:
-    """A `modelyard.control.step.LoadSource`. ``fleet`` knows the load of all gateways together, ``deployments`` gives
-    all that are not deleted, ``nudge`` asks for a step."""
+    """A `modelyard.control.reconciling.step.LoadSource`. ``fleet`` knows the load of all gateways together,
+    ``deployments`` gives all that are not deleted, ``nudge`` asks for a step."""
 
     def __init__(
         self,

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from modelyard.clock import Clock
-from modelyard.control.demand import Demand
-from modelyard.control.settled import wait_settled
+from modelyard.control.reconciling.demand import Demand
+from modelyard.control.reconciling.settled import wait_settled
 from modelyard.domain.deployments import Deployment
 from modelyard.errors import Unavailable
 from modelyard.store import Store
@@ -43,7 +43,7 @@ class Distant:
         return self._demand.untold
 
     async def wait_settled(self, deployment_id: str, generation: int, timeout: float) -> Deployment:
-        """See `modelyard.control.settled`."""
+        """See `modelyard.control.reconciling.settled`."""
         found = await wait_settled(self._store, self._clock, deployment_id, generation, timeout, lambda: self._pause)
         await self._refresh()  # whoever waited may call it now
         return found

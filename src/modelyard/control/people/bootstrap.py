@@ -9,8 +9,8 @@ from uuid import UUID, uuid5
 import structlog
 
 from modelyard.clock import Clock
-from modelyard.control.api_keys import new_key
-from modelyard.control.keys import MAX_KEY_LENGTH, digest_of
+from modelyard.control.people.api_keys import new_key
+from modelyard.control.people.keys import MAX_KEY_LENGTH, digest_of
 from modelyard.domain.accounts import Account, ApiKey, Identity, IdentityType, Membership, Role
 from modelyard.domain.audit import SYSTEM
 from modelyard.domain.secrets import is_mistyped

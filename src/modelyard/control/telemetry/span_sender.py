@@ -12,8 +12,8 @@ from typing import Protocol
 
 import structlog
 
-from modelyard.control import metrics
-from modelyard.control.otlp_receiver import number
+from modelyard.control.telemetry import metrics
+from modelyard.control.telemetry.otlp_receiver import number
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ _END_SECONDS = 5.0
 
 
 class Receives(Protocol):
-    """`modelyard.control.otlp_receiver.Receiver` is one."""
+    """`modelyard.control.telemetry.otlp_receiver.Receiver` is one."""
 
     def send(self, data: bytes) -> bool:
         """Whether it arrived; blocks."""

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from modelyard.clock import Clock
-from modelyard.control.api_keys import new_key
-from modelyard.control.bootstrap import ACCOUNT_ID
-from modelyard.control.oversight import put
+from modelyard.control.people.api_keys import new_key
+from modelyard.control.people.bootstrap import ACCOUNT_ID
+from modelyard.control.people.oversight import put
 from modelyard.control.scope import Scope
 from modelyard.domain import emails
 from modelyard.domain.accounts import ApiKey, Identity, IdentityType, KeyKind, Membership, MemberState, Role

@@ -1,7 +1,7 @@
 """Spans and metrics for OpenTelemetry, made of usage records after their calls.
 
 Needs the extra ``otel``: metrics, who tells, and the encoding of both are the SDK's. Spans are encoded and sent by
-`modelyard.control.otlp` and `modelyard.control.span_sender`.
+`modelyard.control.telemetry.otlp` and `modelyard.control.telemetry.span_sender`.
 """
 
 import os
@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-from modelyard.control import conventions
-from modelyard.control.otlp import SpanEncoder
-from modelyard.control.otlp_receiver import Receiver
-from modelyard.control.span_sender import Receives, SpanSender
-from modelyard.control.tallies import Attributes, Exporting, Histograms, Kind
+from modelyard.control.telemetry import conventions
+from modelyard.control.telemetry.otlp import SpanEncoder
+from modelyard.control.telemetry.otlp_receiver import Receiver
+from modelyard.control.telemetry.span_sender import Receives, SpanSender
+from modelyard.control.telemetry.tallies import Attributes, Exporting, Histograms, Kind
 from modelyard.domain.usage import UsageRecord
 from modelyard.errors import ConfigurationError
 from modelyard.settings import OtelSettings

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from modelyard.clock import Clock
-from modelyard.control.redaction import check
+from modelyard.control.call_log.redaction import check
 from modelyard.control.scope import Scope, unknown_account
 from modelyard.domain.accounts import Right
 from modelyard.domain.call_logs import CallLogSettings, LoggedCall

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from modelyard.control.vendor_keys import groups
+from modelyard.control.vendors.keys import groups
 from modelyard.domain.deployments import Deployment
 from modelyard.domain.lifecycle import status_of
 from modelyard.domain.models import Model, ModelVendor

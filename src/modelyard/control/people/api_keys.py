@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from modelyard.clock import Clock
 from modelyard.control.idempotency import Attempt, create_once
-from modelyard.control.key_checks import (
+from modelyard.control.people.key_checks import (
     check_draft,
     holder_for_new,
     key_in_sight,
@@ -16,9 +16,9 @@ from modelyard.control.key_checks import (
     require_hold,
     require_narrower,
 )
-from modelyard.control.keys import digest_of
-from modelyard.control.members import ServiceAccountDraft, new_service_account
-from modelyard.control.oversight import account_for_new, as_seen, put
+from modelyard.control.people.keys import digest_of
+from modelyard.control.people.members import ServiceAccountDraft, new_service_account
+from modelyard.control.people.oversight import account_for_new, as_seen, put
 from modelyard.control.scope import Scope, require_scope
 from modelyard.domain import secrets
 from modelyard.domain.accounts import ApiKey, Identity, KeyKind, MemberState, Right, Role

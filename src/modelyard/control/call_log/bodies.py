@@ -12,11 +12,11 @@ from typing import Any
 import structlog
 
 from modelyard.clock import Clock
-from modelyard.control import metrics
+from modelyard.control.call_log.redaction import Redaction
+from modelyard.control.call_log.streamed_answers import folded, is_stream
 from modelyard.control.following import follow
-from modelyard.control.redaction import Redaction
 from modelyard.control.routes import Routes
-from modelyard.control.streamed_answers import folded, is_stream
+from modelyard.control.telemetry import metrics
 from modelyard.domain.call_logs import CallLogSettings, Captured, Keeps, KeptBody, KeptCall
 from modelyard.domain.usage import Outcome
 from modelyard.errors import Unavailable

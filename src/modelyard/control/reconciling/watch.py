@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelyard.clock import Clock
-from modelyard.control.probe import Prober
+from modelyard.control.reconciling.probe import Prober
 from modelyard.domain.deployments import COMING, Deployment, Observation, Phase
 from modelyard.domain.snapshots import Snapshot
 from modelyard.launchers.base import Launcher

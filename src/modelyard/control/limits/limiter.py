@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 import structlog
 
 from modelyard.clock import Clock
-from modelyard.control import metrics
 from modelyard.control.following import follow
 from modelyard.control.routes import Routes
+from modelyard.control.telemetry import metrics
 from modelyard.domain.limits import (
     MONEY,
     Admitted,

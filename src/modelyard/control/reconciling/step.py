@@ -17,7 +17,7 @@ import structlog
 from pydantic import SecretStr
 
 from modelyard.clock import Clock
-from modelyard.control.probe import Prober
+from modelyard.control.reconciling.probe import Prober
 from modelyard.control.secret_env import opened, secrets_of, without
 from modelyard.control.vault import Vault
 from modelyard.domain.deployments import Deployment, DeploymentStatus, Observation, Phase

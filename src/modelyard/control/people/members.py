@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from modelyard.clock import Clock
 from modelyard.control.idempotency import Attempt, create_once
-from modelyard.control.oversight import (
+from modelyard.control.people.oversight import (
     Member,
     account_for_new,
     account_to_administer,

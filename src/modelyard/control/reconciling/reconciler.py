@@ -15,13 +15,13 @@ from uuid import uuid4
 import structlog
 
 from modelyard.clock import Clock
-from modelyard.control import metrics
-from modelyard.control.demand import Demand
-from modelyard.control.probe import Prober
-from modelyard.control.settled import Pause, wait_settled
-from modelyard.control.step import Bench, LoadSource, Result, Stops, policy_of, step, worker_environment
+from modelyard.control.reconciling.demand import Demand
+from modelyard.control.reconciling.probe import Prober
+from modelyard.control.reconciling.settled import Pause, wait_settled
+from modelyard.control.reconciling.step import Bench, LoadSource, Result, Stops, policy_of, step, worker_environment
+from modelyard.control.reconciling.watch import Watch
+from modelyard.control.telemetry import metrics
 from modelyard.control.vault import Vault
-from modelyard.control.watch import Watch
 from modelyard.domain.deployments import Deployment
 from modelyard.domain.lifecycle import status_of
 from modelyard.errors import NotFound, Unavailable
@@ -102,7 +102,7 @@ class Reconciler:
             self._stir.set()
 
     async def wait_settled(self, deployment_id: str, generation: int, timeout: float) -> Deployment:
-        """See `modelyard.control.settled`."""
+        """See `modelyard.control.reconciling.settled`."""
 
         def watch() -> Pause:
             stepped = self._stepped.setdefault(deployment_id, asyncio.Event())

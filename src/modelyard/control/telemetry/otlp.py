@@ -8,7 +8,7 @@ import struct
 from collections.abc import Sequence
 from functools import lru_cache
 
-from modelyard.control import conventions
+from modelyard.control.telemetry import conventions
 from modelyard.domain.traces import Trace
 from modelyard.domain.usage import Outcome, UsageRecord
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import structlog
 
 from modelyard.clock import Clock
-from modelyard.control import metrics
-from modelyard.control.journal import Journal, left_behind
+from modelyard.control.telemetry import metrics
+from modelyard.control.usage.journal import Journal, left_behind
 from modelyard.domain.usage import UsageRecord
 from modelyard.errors import InvalidRequest, Unavailable
 from modelyard.logs import write_lines

@@ -1,0 +1,1 @@
+"""What is kept of single calls: records to read, bodies beside them, redaction."""

@@ -1,0 +1,1 @@
+"""What calls used and cost: counted beside their path, reported afterwards."""

@@ -1,0 +1,1 @@
+"""Vendors' models: their keys, credentials, deployments and routes."""
