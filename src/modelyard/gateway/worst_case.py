@@ -46,12 +46,18 @@ def _conversation(request: ChatRequest) -> int:
     for message in request.messages:
         texts = texts_of(message)
         most += TEXT_TOKENS + sum(map(text_bound, texts))
+        # Some templates write the ids of calls, too, which are the caller's own texts.
+        ids = (message.tool_call_id or "", *(call.id for call in message.tool_calls or ()))
+        most += sum(map(text_bound, ids))
         if not isinstance(message.content, str):
             most += IMAGE_TOKENS * sum(part.text is None for part in message.content)
     if request.tools:
         most += TOOL_TOKENS + len(_encode(request.tools))
     if request.response_format is not None:
         most += len(_encode(request.response_format))
+    if request.chat_template_kwargs:
+        # Templates write such a text once (a date, documents), or with each message.
+        most += len(_encode(request.chat_template_kwargs)) * (len(request.messages) + 1)
     return most
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from msgspec import structs
 
 from modelyard.domain.accounts import IdentityType
@@ -45,6 +46,7 @@ class Limiter:
         self.limits = limits
         self.wanted: list[Want] = []
         self.asked_for: list[tuple[str, ...]] = []
+        self.waits: list[float] = []
 
     def limits_of(self, *ids: str) -> tuple[Limit, ...]:
         self.asked_for.append(ids)
@@ -52,6 +54,7 @@ class Limiter:
 
     async def admit(self, limits: Sequence[Limit], want: Want, max_wait: float) -> Admitted:
         self.wanted.append(want)
+        self.waits.append(max_wait)
         return Admitted()
 
 
@@ -119,3 +122,37 @@ async def test_the_limits_of_what_was_called_count_whoever_answers() -> None:
     limiter = Limiter((LIMIT,))
     await Admission(limiter, FakeRoutes(), FREE, ASSUMED, 0).admit(call)
     assert limiter.asked_for == [(ACCOUNT, "key-id", "identity-id", call.asked.model_id)]
+
+
+@pytest.mark.parametrize(("willing", "waits"), [(None, 60), (5, 5), (3600, 60)])
+async def test_nobody_waits_for_a_limit_longer_than_caller_and_settings_allow(
+    willing: float | None, waits: float
+) -> None:
+    call = call_of(ONE)
+    call.max_wait = willing
+    limiter = Limiter((LIMIT,))
+    await Admission(limiter, FakeRoutes(), FREE, ASSUMED, 60).admit(call)
+    assert limiter.waits == [waits]
+
+
+async def test_what_is_passed_through_unread_is_a_call_of_no_tokens() -> None:
+    call = call_of(ONE)
+    call.request = None
+    assert await admitted(call) == Want()
+
+
+@pytest.mark.parametrize(("vendor", "bound"), [(None, None), (VENDOR, ASSUMED)])
+async def test_money_bounds_answers_of_vendors_alone(vendor: VendorTarget | None, bound: int | None) -> None:
+    call = call_of(structs.replace(ONE, max_tokens=None), vendor=vendor)
+    await admitted(call, limits=(replace(LIMIT, bounds={Kind.MONTH: 1}),))
+    assert call.admitted.most_response == bound
+
+
+async def test_the_most_tokens_of_those_that_may_answer_count() -> None:
+    terse = make_route(deployment_id="terse", context_window=10)
+    assert (await admitted(call_of(ONE, fallbacks=("terse",)), terse)).tokens == most(ONE) + 50
+
+
+async def test_each_prompt_of_a_completion_has_an_answer_of_its_own() -> None:
+    three = CompletionRequest(prompts=["a", "b", "c"], max_tokens=50)
+    assert (await admitted(call_of(three))).tokens == most(three) + 150

@@ -1,6 +1,7 @@
 """No text has more tokens than is reserved for it, and what is sent asks for no longer answer than is reserved."""
 
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,12 +11,16 @@ from modelyard.domain.inference import (
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
+    FunctionCall,
     ImageUrl,
+    JsonSchema,
     Message,
     NativeRequest,
     Part,
     RerankingRequest,
+    ResponseFormat,
     Tool,
+    ToolCall,
     ToolFunction,
 )
 from modelyard.domain.routes import Endpoint
@@ -57,6 +62,51 @@ def test_tools_and_images_count() -> None:
     plain = most_prompt_tokens(CHAT, make_route())
     assert most_prompt_tokens(msgspec.structs.replace(CHAT, tools=[TOOL]), make_route()) >= plain + tool_tokens([TOOL])
     assert most_prompt_tokens(IMAGE, make_route()) >= estimate(IMAGE.messages)
+
+
+ANSWERED = [
+    Message("user", "Look."),
+    Message("assistant", "", tool_calls=[ToolCall("id" * 50, FunctionCall("look", DENSE))]),
+    Message("tool", DENSE, tool_call_id="id" * 50),
+]
+FORMAT = ResponseFormat("json_schema", JsonSchema("x", {"type": "object", "description": DENSE}))
+# What is added to a request of empty texts, as it was counted with models or is published.
+LLAMA_SYSTEM, CHATML_MESSAGE, BERT_TEXT, ANTHROPIC_TOOLS, ANTHROPIC_IMAGE, GEMINI_IMAGE = 38, 6, 4, 530, 1600, 258
+
+
+def chat(*messages: Message, **more: Any) -> int:
+    return most_prompt_tokens(ChatRequest(messages=list(messages), **more), make_route())
+
+
+def test_what_templates_engines_and_vendors_add_is_reserved() -> None:
+    empty = Message("user", "")
+    assert chat(empty) >= LLAMA_SYSTEM + CHATML_MESSAGE
+    assert chat(*[empty] * 500) >= LLAMA_SYSTEM + 500 * CHATML_MESSAGE
+    assert chat(empty, tools=[TOOL]) - chat(empty) >= ANTHROPIC_TOOLS + len(msgspec.json.encode(TOOL))
+    images = Message("user", [Part(image_url=ImageUrl("https://x.example/a.png"))] * 3)
+    assert chat(images) - chat(empty) >= 3 * max(ANTHROPIC_IMAGE, GEMINI_IMAGE)
+    assert most_prompt_tokens(EmbeddingRequest(texts=[""] * 100), make_route()) >= 100 * BERT_TEXT
+    assert most_prompt_tokens(CompletionRequest(prompts=[""] * 100), make_route()) >= 100  # each has a beginning
+
+
+def test_every_text_that_a_template_may_write_counts() -> None:
+    calls = sum(len(text.encode()) for text in ("Look.", "look", DENSE, DENSE, "id" * 50, "id" * 50))
+    assert chat(*ANSWERED) - chat(*[Message("user", "")] * 3) >= calls
+    hello = Message("user", "Hi")
+    assert chat(hello, response_format=FORMAT) - chat(hello) >= len(msgspec.json.encode(FORMAT))
+    date = {"date_string": DENSE * 100}
+    assert chat(*[hello] * 4, chat_template_kwargs=date) - chat(*[hello] * 4) >= 4 * len(DENSE.encode()) * 100
+
+
+def test_of_several_texts_each_counts_and_a_query_with_each_chunk() -> None:
+    def all_of(request: NativeRequest) -> int:
+        return most_prompt_tokens(request, make_route())
+
+    size = len(DENSE.encode())
+    assert all_of(CompletionRequest(prompts=[DENSE] * 50)) >= 50 * size
+    assert all_of(EmbeddingRequest(texts=[DENSE] * 50)) >= 50 * size
+    assert all_of(RerankingRequest(query=DENSE, chunks=[DENSE] * 50)) >= 50 * 2 * size
+    assert all_of(RerankingRequest(query=DENSE, chunks=[DENSE] * 50, instruction=DENSE)) >= 50 * 3 * size
 
 
 def test_a_conversation_is_cut_to_the_context_window() -> None:
