@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 
 from modelyard.control.reconciling.distant import Distant
 from modelyard.control.reconciling.fleet import SILENT_SECONDS, Fleet, Reporter
+from modelyard.domain.accounts import IdentityType
 from modelyard.domain.deployments import Deployment
+from modelyard.domain.limits import Ask, Kind, Limit, Subject, window_of
 from modelyard.domain.load import DeploymentLoad, GatewayLoad
 from modelyard.domain.routes import RouteTable
-from modelyard.testing.clock import FakeClock
+from modelyard.testing.clock import START, FakeClock
 from modelyard.testing.gateway import endpoints, make_route
 
 
@@ -33,6 +35,21 @@ class Gateway:
 
     def load(self):
         return GatewayLoad({"d": DeploymentLoad(sum(self.workers.values()), 0, self.calls)}, dict(self.workers))
+
+
+def concurrent_calls(account_id):
+    """At most one at a time."""
+    return Limit(
+        id="limit",
+        account_id=account_id,
+        created_at=START,
+        created_by_user_id="u",
+        created_by_identity_type=IdentityType.USER,
+        name="one at a time",
+        subject=Subject.ACCOUNT,
+        subject_id=account_id,
+        bounds={Kind.CONCURRENT: 1},
+    )
 
 
 def serving(version=1):
@@ -85,17 +102,24 @@ async def test_while_calls_find_a_worker_it_is_never_free(store):
     assert fleet.in_flight("w0") == 1
 
 
-async def test_a_gateway_that_was_killed_is_waited_for_no_longer_than_its_silence(store):
+async def test_a_gateway_that_was_killed_is_waited_for_no_longer_than_its_silence(store, accounts):
     clock = FakeClock()
+    limit = concurrent_calls(accounts[0])
     await Reporter("killed", store, serving(1), Gateway(1, {"w0": 1}), clock).tell()
     fleet = Fleet(store, left(2), clock)
     await fleet.listen()
     assert fleet.in_flight("w0") == 2
     await clock.advance(SILENT_SECONDS + 1)
     assert fleet.in_flight("w0") == 0
+    held = [Ask(limit, Kind.CONCURRENT, 1, window_of(Kind.CONCURRENT, clock.now()))]
+    async with store.begin() as tx:
+        await tx.limits.add(limit)
+        assert (await tx.limits.reserve([held], "killed"))[0].exceeded is None
+        assert (await tx.limits.reserve([held], "lives"))[0].exceeded is not None
     await fleet.listen()
-    async with store.read() as tx:
+    async with store.begin() as tx:
         assert await tx.gateways.reports() == {}
+        assert (await tx.limits.reserve([held], "lives"))[0].exceeded is None
 
 
 async def test_a_gateway_that_leaves_says_so(store):

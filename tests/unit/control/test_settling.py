@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 
-from modelyard.control.usage import UsageWriter
+from modelyard.control.usage.writer import UsageWriter
 from modelyard.domain.usage import Reservation
 from modelyard.settings import UsageSettings
 from modelyard.store import Store

@@ -25,10 +25,12 @@ from modelyard.domain.inference import (
 )
 from modelyard.domain.routes import Endpoint
 from modelyard.domain.usage import Verb
+from modelyard.gateway.adapters.openai import OpenAIAdapter
 from modelyard.gateway.adapters.sgp import SgpAdapter
 from modelyard.gateway.adapters.wire import WireRequest
 from modelyard.gateway.conversation import begin
 from modelyard.gateway.metering import Call, estimate_request
+from modelyard.gateway.tokens import Dialect, Tongue
 from modelyard.gateway.worst_case import most_prompt_tokens
 from modelyard.testing.clock import FakeClock
 from modelyard.testing.gateway import ACCOUNT, UsageList, make_caller, make_route
@@ -102,11 +104,11 @@ def test_of_several_texts_each_counts_and_a_query_with_each_chunk() -> None:
     def all_of(request: NativeRequest) -> int:
         return most_prompt_tokens(request, make_route())
 
-    size = len(DENSE.encode())
-    assert all_of(CompletionRequest(prompts=[DENSE] * 50)) >= 50 * size
-    assert all_of(EmbeddingRequest(texts=[DENSE] * 50)) >= 50 * size
-    assert all_of(RerankingRequest(query=DENSE, chunks=[DENSE] * 50)) >= 50 * 2 * size
-    assert all_of(RerankingRequest(query=DENSE, chunks=[DENSE] * 50, instruction=DENSE)) >= 50 * 3 * size
+    long, size = DENSE * 10, len(DENSE.encode()) * 10
+    assert all_of(CompletionRequest(prompts=[long] * 50)) >= 50 * size
+    assert all_of(EmbeddingRequest(texts=[long] * 50)) >= 50 * size
+    assert all_of(RerankingRequest(query=long, chunks=[long] * 50)) >= 50 * 2 * size
+    assert all_of(RerankingRequest(query=long, chunks=[long] * 50, instruction=long)) >= 50 * 3 * size
 
 
 def test_a_conversation_is_cut_to_the_context_window() -> None:
@@ -146,3 +148,27 @@ def test_an_answer_is_no_longer_than_what_is_reserved(
     wire = sent(request_, most, window)
     assert msgspec.json.decode(wire.body).get("max_tokens") == asked
     assert any("max_tokens" in each for each in wire.adjusted) == (request_.max_tokens != asked)
+
+
+class LlamaCpp:
+    """A `TokenCounter` whose workers are llama.cpp's servers."""
+
+    def known(self, endpoint: Endpoint) -> Tongue | None:
+        return None
+
+    async def tongue(self, endpoint: Endpoint) -> Tongue:
+        return Tongue(Dialect.LLAMA_CPP)
+
+    async def rendered(self, tongue: Tongue, request: ChatRequest) -> str:
+        return "How are you?"
+
+
+async def test_nor_is_one_behind_a_template_of_the_call_s_own() -> None:
+    route = make_route()
+    call = Call(UsageList(), FakeClock(), make_caller(), ACCOUNT, route, Verb.CHAT_COMPLETION, "r")
+    call.admitted = replace(call.admitted, most_response=256)
+    own = msgspec.structs.replace(SHORT, chat_template="{{ messages[0].content }}")
+    prepared = begin(LlamaCpp(), call, own, OpenAIAdapter()).prepare(Endpoint("w", "http://w"), route)  # type: ignore[arg-type]
+    assert not isinstance(prepared, WireRequest)
+    wire = await prepared
+    assert (wire.path, msgspec.json.decode(wire.body)["max_tokens"]) == ("/v1/completions", 256)
