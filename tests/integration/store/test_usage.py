@@ -43,7 +43,9 @@ async def test_a_record_that_is_written_again_counts_once(store, make, now):
     await add(store, first)
     await add(store, first, second, first)
     await add(store)
-    assert await sums(store, [now], now + MICROSECOND) == [(0, 2, 20)]
+    # From the records, and from what is added up by the minute, the hour and the day.
+    for span in (MICROSECOND, timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)):
+        assert await sums(store, [now], now + span) == [(0, 2, 20)]
     async with store.read() as tx:
         assert (await tx.usage._session.execute(select(func.count()).select_from(table))).scalar_one() == 2
 

@@ -3,16 +3,19 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from modelyard.control.people import keys as module
 from modelyard.control.people.api_keys import new_key
 from modelyard.control.people.keys import Keys
 from modelyard.domain.accounts import Account, ApiKey, Identity, IdentityType, Membership, Role
 from modelyard.errors import Unauthenticated, Unavailable
+from modelyard.settings import SecuritySettings
 from modelyard.store import Store, Transaction
 from modelyard.testing.clock import FakeClock
 
@@ -111,6 +114,13 @@ async def test_a_revocation_is_seen_when_memory_is_no_longer_fresh(store: Store,
         await keys.verify(secret)
 
 
+@pytest.mark.parametrize("seconds", [2.001, 60, 0, -1, float("inf"), float("nan")])
+def test_no_setting_lets_a_revocation_take_more_than_two_seconds(seconds: float) -> None:
+    assert 0 < SecuritySettings().key_cache_seconds <= 2
+    with pytest.raises(ValidationError):
+        SecuritySettings(key_cache_seconds=seconds)
+
+
 async def test_what_is_forgotten_is_looked_up_at_once(store: Store, clock: FakeClock, keys: Keys) -> None:
     key, secret = await hold(store, clock)
     await keys.verify(secret)
@@ -142,6 +152,33 @@ async def test_an_end_is_kept_to_the_moment_even_from_memory(store: Store, clock
         await keys.verify(secret)
 
 
+async def test_an_earlier_secret_ends_with_its_key(store: Store, clock: FakeClock, keys: Keys) -> None:
+    """Whatever grace it was given."""
+    key, secret = await hold(store, clock, expires_at=clock.now() + timedelta(seconds=10))
+    rotated, later = new_key("who", "key", clock.now())
+    async with store.begin() as tx:
+        after = replace(key, digest=rotated.digest, prefix=rotated.prefix)
+        await tx.accounts.rotate_key(key, after, clock.now(), timedelta(hours=1))
+    for each in (secret, later):
+        assert (await keys.verify(each)).key_id == key.id
+    await clock.advance(10)
+    for each in (secret, later):
+        with pytest.raises(Unauthenticated):
+            await keys.verify(each)
+
+
+async def test_an_earlier_secret_is_revoked_with_its_key(store: Store, clock: FakeClock, keys: Keys) -> None:
+    key, secret = await hold(store, clock)
+    rotated, later = new_key("who", "key", clock.now())
+    async with store.begin() as tx:
+        after = replace(key, digest=rotated.digest, prefix=rotated.prefix)
+        await tx.accounts.rotate_key(key, after, clock.now(), timedelta(hours=1))
+        await tx.accounts.revoke_key(key.id, clock.now())
+    for each in (secret, later):
+        with pytest.raises(Unauthenticated):
+            await keys.verify(each)
+
+
 @pytest.mark.parametrize("role", [Role.DISABLED, Role.INVITED])
 async def test_disabled_and_invited_members_are_in_no_account(
     store: Store, clock: FakeClock, keys: Keys, role: Role
@@ -155,6 +192,17 @@ async def test_what_is_no_key_is_refused_in_the_same_words(keys: Keys, key: str)
     with pytest.raises(Unauthenticated) as raised:
         await keys.verify(key)
     assert str(raised.value) == "This API key is not valid. Check it, or ask an administrator for another."
+
+
+async def test_a_slip_of_the_pen_is_not_even_looked_up(
+    store: Store, clock: FakeClock, keys: Keys, counted: Counted
+) -> None:
+    _, secret = await hold(store, clock)
+    swapped = secret[:-8] + secret[-7] + secret[-8] + secret[-6:]
+    wrong = swapped if swapped != secret else secret[:-1] + ("0" if secret[-1] != "0" else "1")
+    with pytest.raises(Unauthenticated):
+        await keys.verify(wrong)
+    assert counted.lookups == 0
 
 
 async def test_guessing_is_answered_from_memory_too(keys: Keys, counted: Counted, clock: FakeClock) -> None:
@@ -213,3 +261,35 @@ async def test_an_unknown_key_waits_for_the_database(keys: Keys, counted: Counte
     counted.away = False
     with pytest.raises(Unauthenticated):
         await keys.verify("whoever")
+
+
+async def test_a_key_that_was_refused_is_not_believed_when_the_database_goes_away(
+    store: Store, clock: FakeClock, keys: Keys, counted: Counted
+) -> None:
+    key, secret = await hold(store, clock)
+    await keys.verify(secret)
+    async with store.begin() as tx:
+        await tx.accounts.revoke_key(key.id, clock.now())
+    await clock.advance(1)
+    with pytest.raises(Unauthenticated):
+        await keys.verify(secret)
+    counted.away = True
+    await clock.advance(1)
+    with pytest.raises(Unavailable):
+        await keys.verify(secret)
+
+
+async def test_an_end_is_kept_while_the_database_is_away(
+    store: Store, clock: FakeClock, keys: Keys, counted: Counted
+) -> None:
+    _, secret = await hold(store, clock, expires_at=clock.now() + timedelta(seconds=60))
+    await keys.verify(secret)
+    counted.away = True
+    await clock.advance(59)
+    await keys.verify(secret)
+    await clock.advance(1)
+    with pytest.raises(Unauthenticated):
+        await keys.verify(secret)
+    await clock.advance(1)
+    with pytest.raises(Unauthenticated):
+        await keys.verify(secret)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from msgspec.structs import replace
 
-from modelyard.domain.rollups import BUCKETS, CLASSES, SUMS, Sum, Tokens, percentile, rolled_up
+from modelyard.domain.rollups import BUCKETS, CLASSES, DIMENSIONS, SUMS, Sum, Tokens, percentile, rolled_up
 from modelyard.domain.usage import Outcome, Verb
 from modelyard.testing.usage import make_usage
 
@@ -54,8 +54,39 @@ def test_units_are_those_of_utc_wherever_a_moment_was_told() -> None:
         assert begins(rollups.days[0]) == moment.replace(hour=0, minute=0, second=0)
 
 
+def test_a_row_says_what_its_calls_have_in_common() -> None:
+    values = {name: f"its {name}" for name in DIMENSIONS} | {"verb": Verb.RERANKING, "outcome": Outcome.ERROR}
+    rollups = rolled_up([replace(RECORD, **values)])  # type: ignore[arg-type]
+    for row in (*rollups.hours, *rollups.days):
+        assert dict(zip(DIMENSIONS, row.dimensions, strict=True)) == values
+
+
+def test_every_sum_is_of_its_own_field() -> None:
+    counts = {"prompt_tokens": 1000, "response_tokens": 200, "cached_tokens": 30, "reasoning_tokens": 4}
+    calls = [
+        replace(RECORD, **counts, cost_nano=5, estimated=True, total_seconds=0.1),  # type: ignore[arg-type]
+        replace(RECORD, **counts, cost_nano=None, total_seconds=0.003),  # type: ignore[arg-type]
+        replace(RECORD, **counts, cost_nano=7, total_seconds=300.0),  # type: ignore[arg-type]
+    ]
+    rollups = rolled_up(calls)
+    for row in (*rollups.hours, *rollups.days):
+        assert told(row.added) == {
+            "calls": 3,
+            "prompt_tokens": 3000,
+            "response_tokens": 600,
+            "cached_tokens": 90,
+            "reasoning_tokens": 12,
+            "cost_nano": 12,
+            "unpriced": 1,
+            "estimated": 1,
+            "milliseconds": 300_103,
+        }
+        # Up to 4 ms, up to 128 ms, and more than the highest bound.
+        assert [index for index, calls in enumerate(row.added[len(SUMS) :]) if calls] == [2, 7, len(BUCKETS)]
+
+
 @pytest.mark.parametrize(
-    "change", [{"key_id": "x"}, {"vendor": None}, {"model_name": "x"}, {"account_id": "k", "key_id": "a"}]
+    "change", [*({name: "x"} for name in DIMENSIONS), {"vendor": None}, {"account_id": "key", "key_id": "account"}]
 )
 def test_whatever_differs_is_told_apart(change: dict[str, str]) -> None:
     first, second = rolled_up([RECORD, replace(RECORD, **change)]).hours  # type: ignore[arg-type]
