@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -164,6 +165,28 @@ async def test_a_call_under_several_limits_has_the_highest_priority_of_theirs(
     assert order == ["first"]
     calls[0].cancel()
     await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def test_a_caller_that_leaves_in_the_moment_of_its_admission_keeps_nothing(
+    make: Make, store: Store, limit: Limit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter = make(store)
+    decide = limiter._decide
+
+    async def decide_and_leave(asking: Any) -> None:
+        await decide(asking)
+        call.cancel()
+
+    monkeypatch.setattr(limiter, "_decide", decide_and_leave)
+    call = asyncio.create_task(limiter.admit((limit,), Want(), 0))
+    await asyncio.gather(call, return_exceptions=True)
+    monkeypatch.setattr(limiter, "_decide", decide)
+    async with asyncio.timeout(GUARD):
+        while True:
+            with suppress(OverLimit):
+                assert (await limiter.admit((limit,), Want(), 0)).reserved
+                return
+            await asyncio.sleep(0.01)
 
 
 async def test_refusals_are_counted_by_their_bound(make: Make, store: Store, limit: Limit) -> None:
