@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
+from msgspec import structs
 from prometheus_client import REGISTRY
 
+from modelyard.control import retention
 from modelyard.control.call_log.bodies import BodyKeeper
 from modelyard.control.people.bootstrap import ACCOUNT_ID
 from modelyard.control.retention import Retention
@@ -19,6 +21,7 @@ from modelyard.domain.usage import Outcome
 from modelyard.errors import Unavailable
 from modelyard.store import Store
 from modelyard.store.call_bodies import packed
+from modelyard.store.call_logs import CallQuery
 from modelyard.testing.clock import FakeClock
 from modelyard.testing.usage import make_usage
 
@@ -136,6 +139,43 @@ async def test_what_cannot_be_written_at_the_end_is_counted_and_ends_nothing_els
     assert dropped() == before + 1
 
 
+async def test_what_waits_for_a_database_that_is_away_is_kept_once_it_is_back(
+    store: Store, keeper: BodyKeeper, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, tried = store.begin, asyncio.Event()
+
+    def away() -> Any:
+        tried.set()
+        raise Unavailable("gone")
+
+    monkeypatch.setattr(store, "begin", away)
+    call, before = captured(), dropped()
+    keeper.keep(call)
+    writing = asyncio.create_task(keeper.flush())
+    await tried.wait()
+    monkeypatch.setattr(store, "begin", begin)
+    async with asyncio.timeout(60):
+        while not writing.done():
+            await clock.advance(1)
+            await asyncio.sleep(0.01)
+    async with store.read() as tx:
+        assert await tx.call_bodies.get(call.record.id, ACCOUNT_ID) is not None
+    assert dropped() == before
+
+
+async def test_what_cannot_be_written_is_dropped_and_counted_and_leaves_room(clock: FakeClock) -> None:
+    class Broken:
+        def begin(self) -> None:
+            raise ValueError("nobody foresaw this")
+
+    call, before = captured(), dropped()
+    keeper = BodyKeeper(cast("Store", Broken()), NO_ROUTES, clock, call.size)
+    for tries in (1, 2):
+        keeper.keep(call)
+        await keeper.flush()
+        assert dropped() == before + tries
+
+
 async def test_accounts_that_want_it_are_known(store: Store, keeper: BodyKeeper, clock: FakeClock) -> None:
     async with store.begin() as tx:
         await tx.accounts.add_account(Account(ACCOUNT_ID, "one", clock.now()))
@@ -170,3 +210,42 @@ async def test_content_and_records_end_in_their_own_time(store: Store, keeper: B
     assert await left() == ([1, 20], 4)
     await Retention(store, clock, 10).sweep()
     assert (await left())[0] == [1, 20]
+    async with store.read() as tx:
+        assert (await tx.call_logs.page(CallQuery([ACCOUNT_ID]))).items == [ages[1].record]
+
+
+async def test_what_is_old_ends_once_an_hour_all_of_it_and_of_that_account_alone(
+    store: Store, keeper: BodyKeeper, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    now = clock.now()
+    another = CallLogSettings("another", Keeps.ALL, retention_days=60)
+    old = [captured(started_at=now - timedelta(days=40, seconds=number)) for number in range(5)]
+    kept = captured(another, started_at=now - timedelta(days=40))
+    kept = structs.replace(kept, record=structs.replace(kept.record, account_id="another"))
+    for call in (*old, kept):
+        keeper.keep(call)
+    await keeper.flush()
+    async with store.begin() as tx:
+        for settings in (ALL, another):
+            await tx.accounts.add_account(Account(settings.account_id, settings.account_id, now))
+            await tx.call_bodies.set(settings)
+
+    async def left() -> int:
+        async with store.read() as tx:
+            found = [await tx.call_bodies.get(call.record.id, ACCOUNT_ID) for call in old]
+            assert await tx.call_bodies.get(kept.record.id, "another") is not None
+        return len(found) - found.count(None)
+
+    assert await left() == 5
+    sweeping = asyncio.create_task(Retention(store, clock, None).run())
+    async with asyncio.timeout(60):
+        while await left():
+            await clock.advance(1)
+        late = captured(started_at=now - timedelta(days=50))
+        old.append(late)
+        keeper.keep(late)
+        await keeper.flush()
+        while await left():
+            await clock.advance(600)
+    sweeping.cancel()

@@ -40,7 +40,9 @@ def test_what_a_gateway_does_is_told_and_what_ended_is_not() -> None:
     gateway = Busy()
     gauges = CallGauges(gateway, usage, FakeClock())
     dropped = value("modelyard_usage_records_dropped_total") or 0
+    unjournaled = value("modelyard_usage_records_unjournaled_total") or 0
     retries = value("modelyard_vendor_retries_total", vendor="OPENAI") or 0
+    rests = value("modelyard_vendor_rests_total", vendor="OPENAI") or 0
     gauges.tell()
     gauges.tell()
     assert value("modelyard_calls_in_flight", deployment="d") == 2
@@ -48,7 +50,9 @@ def test_what_a_gateway_does_is_told_and_what_ended_is_not() -> None:
     assert value("modelyard_usage_records_waiting") == 7
     assert value("modelyard_usage_lag_seconds") == 1.5
     assert value("modelyard_usage_records_dropped_total") == dropped + 2
+    assert value("modelyard_usage_records_unjournaled_total") == unjournaled + 1
     assert value("modelyard_vendor_retries_total", vendor="OPENAI") == retries + 2
+    assert value("modelyard_vendor_rests_total", vendor="OPENAI") == rests + 1
     gateway.now = GatewayLoad()
     gauges.tell()
     assert value("modelyard_calls_waiting", deployment="d") is None
