@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -72,6 +73,26 @@ async def test_the_secret_itself_is_kept_nowhere(store: Store, clock: FakeClock)
     assert secret.startswith(key.prefix + "_")
     assert secret not in repr(key)
     assert len(secret) - len(key.prefix) > 40
+
+
+async def test_keys_are_found_by_their_digests_alone(store: Store, clock: FakeClock, keys: Keys) -> None:
+    """So no time that anything takes depends on how much of a key is right."""
+    _, secret = await hold(store, clock)
+    await keys.verify(secret)
+    with pytest.raises(Unauthenticated):
+        await keys.verify("guess")
+    digests = {text: hashlib.sha256(text.encode()).hexdigest() for text in (secret, "guess")}
+    assert (list(keys._known), list(keys._unknown)) == ([digests[secret]], [digests["guess"]])
+    async with store.read() as tx:
+        assert await tx.accounts.key_by_digest(digests[secret]) is not None
+
+
+async def test_a_key_that_only_begins_like_another_is_none(store: Store, clock: FakeClock, keys: Keys) -> None:
+    key, secret = await hold(store, clock)
+    await keys.verify(secret)
+    for alike in (key.prefix, secret[:-1], secret + "0", f"{key.prefix}_{'0' * 49}"):
+        with pytest.raises(Unauthenticated):
+            await keys.verify(alike)
 
 
 async def test_most_calls_look_nothing_up(store: Store, clock: FakeClock, keys: Keys, counted: Counted) -> None:

@@ -131,6 +131,15 @@ async def test_nobody_waits_longer_than_it_may(make: Make, store: Store, limit: 
         await call
 
 
+async def test_a_limit_is_hard_however_long_its_caller_would_wait(make: Make, store: Store, limit: Limit) -> None:
+    limit = await change(store, limit, on_exceeded=OnExceeded.REJECT)
+    limiter = make(store)
+    await limiter.admit((limit,), Want(), 1e9)
+    async with asyncio.timeout(GUARD):
+        with pytest.raises(OverLimit):
+            await limiter.admit((limit,), Want(), 1e9)
+
+
 async def test_money_does_not_come_back_by_waiting(make: Make, store: Store, limit: Limit) -> None:
     limit = await change(store, limit, bounds={Kind.DAY: 10})
     limiter = make(store)

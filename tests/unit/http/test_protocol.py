@@ -1,17 +1,21 @@
 """What comes before a body is bounded, in size and in time; what is usual passes; the end of a server loses no call."""
 
 import asyncio
+import os
+import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from modelyard.http import server as http_server
 from modelyard.http.protocol import bounded
-from modelyard.settings import SecuritySettings
+from modelyard.settings import SecuritySettings, Settings
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n"
 
@@ -232,3 +236,24 @@ async def test_no_browser_guesses_what_is_said_before_any_call(port: int, reques
     head, told, _ = await client.whole()
     assert told == status
     assert b"x-content-type-options: nosniff" in head
+
+
+async def test_the_server_itself_has_these_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "_settle_memory", lambda: None)  # which would be for all tests to come
+    settings = Settings(data_dir=tmp_path, port=0, security=SecuritySettings(header_bytes=2048, header_seconds=1))
+    with closing(http_server.listening_socket(settings)) as listener:
+        assert listener.getsockname()[0] == "127.0.0.1", "unless another address is asked for"
+        listens, ends = asyncio.Event(), signal.SIGUSR2
+        serving = asyncio.create_task(
+            http_server.serve(count, settings, listener, asyncio.Event(), listens.set, (ends,))
+        )
+        await asyncio.wait_for(listens.wait(), 60)
+        slow, large = [await Client.at(listener.getsockname()[1]) for _ in range(2)]
+        await slow.send(GET)
+        await large.send(GET)
+        await asyncio.sleep(0.05)
+        await large.send(b"x-a: " + b"a" * 4000)
+        assert (await large.answer())[0] == b"431"
+        assert await slow.is_closed()
+        os.kill(os.getpid(), ends)
+        await asyncio.wait_for(serving, 60)
