@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from modelyard.control.limits.limiter import Limiter
 from modelyard.domain.accounts import IdentityType
-from modelyard.domain.limits import Kind, Limit, OnExceeded, OverLimit, Subject, Want
+from modelyard.domain.limits import Kind, Limit, OnExceeded, OverLimit, Subject, Want, asks
 from modelyard.domain.routes import RouteTable
 from modelyard.domain.usage import Reservation
 from modelyard.errors import Conflict, RateLimited
@@ -108,6 +108,18 @@ async def test_200_callers_of_two_gateways_never_go_over(store, other, limiter_o
     gateways = [limiter_of(store, clock, "one"), limiter_of(other, clock, "two")]
     passed = await outcomes(gateways[number % 2].admit((limit,), want, 0) for number in range(200))
     assert passed == let_through
+
+
+async def test_transactions_at_the_same_moment_decide_one_after_the_other(store, other, limit):
+    """Those of gateways that each have one call to decide about; a limiter's are few, each of many calls."""
+    await put(store, limit)
+
+    async def one(number):
+        async with (store, other)[number % 2].begin() as tx:
+            [verdict] = await tx.limits.reserve([asks((limit,), Want(), HALF_PAST)], f"gateway {number % 2}")
+        return verdict.exceeded is None
+
+    assert sum(await asyncio.gather(*map(one, range(40)))) == 10
 
 
 async def test_what_a_call_really_used_takes_the_place_of_what_it_might(store, limiter_of, limit):

@@ -1,10 +1,13 @@
 """What is left of limits is told by every answer that concerns them, refusals too."""
 
+from dataclasses import replace
+
 import pytest
 
 from modelyard.domain.accounts import IdentityType
 from modelyard.domain.limits import Kind, Left, Limit, OverLimit, Subject, Want, asks, decide
 from modelyard.http.errors import headers_of
+from modelyard.http.left import left_headers
 from modelyard.testing.clock import START
 
 SMALL = Limit(
@@ -48,6 +51,19 @@ def test_of_a_bound_that_was_lowered_nothing_is_left() -> None:
 @pytest.mark.parametrize(("tokens", "again"), [(100, None), (101, "false")])
 def test_no_client_tries_again_by_itself_what_never_fits(tokens: int, again: str | None) -> None:
     assert headers_of(refusal(Want(tokens=tokens), tokens_per_minute=1)).get("x-should-retry") == again
+
+
+def test_nor_what_a_spent_budget_refuses() -> None:
+    spent = OverLimit("no", refusal(Want(), calls_per_minute=10).left, code="budget_exceeded", retry_after=60)
+    assert headers_of(spent)["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_several_limits_that_is_told_of_which_the_least_is_left(turned: bool) -> None:
+    wide = replace(SMALL, id="wide", name="wide", bounds={Kind.CALLS: 1000})
+    limits = [wide, SMALL][:: -1 if turned else 1]
+    headers = left_headers(decide(asks(limits, Want(tokens=1), START), {}).left)
+    assert (headers["x-ratelimit-limit-requests"], headers["x-ratelimit-remaining-requests"]) == ("10", "9")
 
 
 def test_a_call_that_is_let_through_has_taken_its_share() -> None:
