@@ -33,7 +33,7 @@ SPAN = {"start_date": "2025-03-01", "end_date": "2025-03-03"}
 def used(server: Running, account: str, name: str) -> str:
     """Calls of one model, ``name``: three by one key, one of them failed; one by another, a day later, unpriced."""
     records = [
-        make_usage(started_at=START, key_id="a", cost_nano=1, total_seconds=0.1),
+        make_usage(started_at=START, key_id="a", cost_nano=1, total_seconds=0.1, cached_tokens=1, reasoning_tokens=3),
         make_usage(started_at=START + timedelta(minutes=59), key_id="a", cost_nano=2_000_000_000, total_seconds=0.1),
         make_usage(started_at=START + timedelta(hours=2), key_id="a", outcome=Outcome.ERROR, cost_nano=0),
         make_usage(started_at=START + timedelta(days=1), key_id="=b", estimated=True),
@@ -63,6 +63,7 @@ def test_the_whole_and_its_parts(http: httpx.Client, used: str) -> None:
     line = whole["total"]
     assert line == whole["data"][0]
     assert (line["calls"], line["errors"], line["prompt_tokens"], line["response_tokens"]) == (4, 1, 4, 40)
+    assert (line["cached_tokens"], line["reasoning_tokens"]) == (1, 3)
     assert (line["cost"], line["unpriced_calls"], line["estimated_calls"]) == ("2.000000001", 1, 1)
     by_key = report(http, model_name=used, group_by="key_id")["data"]
     assert [(each["key_id"], each["calls"]) for each in by_key] == [("a", 3), ("=b", 1)]
@@ -115,7 +116,7 @@ def test_times_are_rounded_to_hours_outwards_and_told(http: httpx.Client, used: 
 
 def test_latency_is_told_within_its_class(http: httpx.Client, used: str) -> None:
     line = report(http, model_name=used, key_id="a", outcome="ok")["total"]
-    assert 0.05 < line["seconds_p50"] <= line["seconds_p99"] <= 0.128
+    assert 0.05 < line["seconds_p50"] < line["seconds_p95"] < line["seconds_p99"] <= 0.128
 
 
 def test_csv_has_a_head_and_no_formulas(http: httpx.Client, used: str) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import inspect, select, text
 
 from modelyard.errors import ConfigurationError
 from modelyard.store import Store, migrations
+from modelyard.store.call_logs import CallQuery
 from modelyard.store.engine import open_engine
 from modelyard.store.tables import metadata
 
@@ -78,15 +79,19 @@ async def test_the_migrated_schema_is_what_the_code_says(url):
     assert differences == []
 
 
-async def test_usage_that_is_there_already_is_added_up_by_minute_and_day(url, make, now):
-    """What comes with the migration is what would be there had every call been added up at once."""
+BEFORE_1970 = timedelta(days=-25_000)
+
+
+@pytest.mark.parametrize(("since", "more"), [("0015", [BEFORE_1970]), ("0006", [])])
+async def test_usage_that_is_there_already_is_added_up(url, make, now, since, more):
+    """What comes with the migrations is what would be there had every call been added up at once."""
     moments = [timedelta(0), timedelta(seconds=59), timedelta(minutes=1), timedelta(hours=23), timedelta(days=1)]
     store = await Store.open(url)
     async with store.begin() as tx:
         await tx.usage.add(
             [
                 make.usage(started_at=now + by, deployment_id=deployment, total_seconds=seconds, prompt_tokens=2**40)
-                for by in (*moments, -moments[1])
+                for by in (*moments, -moments[1], *more)
                 for deployment in ("one", "two")
                 for seconds in (0.1, 1000.0)
             ]
@@ -98,13 +103,29 @@ async def test_usage_that_is_there_already_is_added_up_by_minute_and_day(url, ma
 
     async with store._engine.begin() as connection:
         before = await rows(connection)
-        await connection.run_sync(lambda sync: command.downgrade(migrations._config(sync), "0015"))
+        await connection.run_sync(lambda sync: command.downgrade(migrations._config(sync), since))
         found = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
         assert {"usage_minutes", "usage_days"}.isdisjoint(found)
+        assert ("usage_hours" in found) is (since > "0006")
     await store.migrate()
     async with store._engine.begin() as connection:
         assert await rows(connection) == before
-    assert [len(each) for each in before] == [24, 10, 8, 6]
+    assert [len(each) for each in before] == ([28, 12, 10, 8] if more else [24, 10, 8, 6])
+    await store.aclose()
+
+
+@pytest.mark.parametrize("left", [3, 0])
+async def test_calls_are_counted_though_some_had_ended_before_the_migration(url, make, now, left):
+    """Whose sums are there still."""
+    store = await Store.open(url)
+    async with store.begin() as tx:
+        await tx.usage.add([make.usage(started_at=now + timedelta(hours=hour), account_id="a") for hour in range(48)])
+        await tx.call_logs.forget_before(now + timedelta(hours=48 - left), 1000)
+    async with store._engine.begin() as connection:
+        await connection.run_sync(lambda sync: command.downgrade(migrations._config(sync), "0016"))
+    await store.migrate()
+    async with store.read() as tx:
+        assert (await tx.call_logs.page(CallQuery(["a"]))).total == left
     await store.aclose()
 
 

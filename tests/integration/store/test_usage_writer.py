@@ -25,12 +25,15 @@ class Flaky:
         self.away = False
         self.fails_after_commit = False
         self.transactions = 0
+        self.open = asyncio.Event()
+        self.open.set()
 
     @contextlib.asynccontextmanager
     async def begin(self):
         if self.away:
             raise Unavailable("The database is away.", code="database_unavailable")
         self.transactions += 1
+        await self.open.wait()
         async with self.store.begin() as tx:
             yield tx
         if self.fails_after_commit:
@@ -265,6 +268,22 @@ async def test_files_are_emptied_once_their_records_are_in_the_database(flaky, s
     assert await count(store) == 2
 
 
+async def test_a_second_flush_empties_no_file_of_what_the_first_is_writing(flaky, make, journals):
+    usage = writer(flaky, journal=Journal(journals, 100))
+    usage.record(make.usage())
+    flaky.open.clear()
+    first = asyncio.create_task(usage.flush())
+    while not usage._in_hand:
+        await asyncio.sleep(0)
+    second = asyncio.create_task(usage.flush())
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert sum(files(journals).values()) > 0
+    flaky.open.set()
+    assert await asyncio.gather(first, second) == [True, True]
+    assert set(files(journals).values()) == {0}
+
+
 async def test_a_record_that_comes_while_others_are_written_stays_in_its_file(store, make, journals):
     journal = Journal(journals, 100)
     usage = writer(store, journal=journal)
@@ -339,6 +358,32 @@ async def test_it_does_not_grow_for_ever_nor_fail_a_call(make, journals):
     journal = Journal(journals, 2)
     for _ in range(5):
         journal.append(make.usage())
+    assert journal.missed == 3
+    assert len(b"".join(path.read_bytes() for path in journals.iterdir()).splitlines()) == 2
     os.close(journal._files[0])
     journal._lines[0] = 0
-    journal.append(make.usage())  # nothing is raised
+    with capture_logs() as logs:
+        for _ in range(2):
+            journal.append(make.usage())  # nothing is raised
+    assert journal.missed == 5
+    assert [line["event"] for line in logs] == ["usage.not_journaled"], "once is enough"
+
+
+async def test_how_long_records_wait_at_most_is_known(flaky, make, journals):
+    clock = FakeClock()
+    usage = writer(flaky, clock, journal=Journal(journals, 1))
+    await clock.advance(60)
+    assert usage.lag_seconds == 0
+    assert await usage.flush()
+    usage.record(make.usage())
+    await clock.advance(5)
+    assert usage.lag_seconds == 5
+    flaky.away = True
+    assert not await usage.flush()
+    usage.record(make.usage())
+    usage.record(make.usage())
+    await clock.advance(2)
+    assert (usage.lag_seconds, usage.unjournaled) == (7, 1)
+    flaky.away = False
+    assert await usage.flush()
+    assert usage.lag_seconds == 0

@@ -135,6 +135,20 @@ async def test_a_revocation_is_seen_when_memory_is_no_longer_fresh(store: Store,
         await keys.verify(secret)
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_a_clock_that_is_set_changes_nothing_about_how_long_a_key_is_believed(
+    store: Store, clock: FakeClock, keys: Keys, counted: Counted, hours: int
+) -> None:
+    _, secret = await hold(store, clock)
+    await keys.verify(secret)
+    clock.step(timedelta(hours=hours))
+    await keys.verify(secret)
+    assert counted.lookups == 1
+    await clock.advance(1)
+    await keys.verify(secret)
+    assert counted.lookups == 2
+
+
 @pytest.mark.parametrize("seconds", [2.001, 60, 0, -1, float("inf"), float("nan")])
 def test_no_setting_lets_a_revocation_take_more_than_two_seconds(seconds: float) -> None:
     assert 0 < SecuritySettings().key_cache_seconds <= 2

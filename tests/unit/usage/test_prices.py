@@ -1,6 +1,6 @@
 """What a call costs: exact, by the price of its day, and unknown where a price is."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -64,6 +64,24 @@ def test_the_price_of_the_day_a_call_began_counts_and_settings_come_before_the_c
     assert pricing.priced(replace(RECORD, started_at=datetime(2026, 6, 2, tzinfo=UTC))).cost_nano == 2000 * 10**9
     before = pricing.priced(replace(RECORD, started_at=datetime(2025, 12, 31, tzinfo=UTC)))
     assert (before.cost_nano, before.is_unpriced) == (None, True)
+
+
+def test_days_of_prices_are_those_of_utc_wherever_a_moment_was_told() -> None:
+    price = PriceSetting(model="gpt-x", since=date(2026, 6, 2), input=Decimal(2), output=Decimal(0))
+    pricing = Pricing((), CostSettings(prices=(price,)), FakeClock())
+    for hours in (14, -11, 0):
+        there = RECORD.started_at.astimezone(timezone(timedelta(hours=hours)))
+        assert pricing.priced(replace(RECORD, started_at=there)).cost_nano is None
+        later = there + timedelta(minutes=1)
+        assert pricing.priced(replace(RECORD, started_at=later)).cost_nano == 2000 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("more", "nano"), [({"cached_tokens": 5000}, 1000 * 10 + 100 * 100), ({"reasoning_tokens": 500}, 1000 * 1000 + 100)]
+)
+def test_no_more_is_cached_or_thought_than_there_is(more: dict[str, int], nano: int) -> None:
+    price = Price(LONG_AGO, Decimal("0.000001"), Decimal("0.0000001"), Decimal("0.00000001"), Decimal("0.000000001"))
+    assert cost_of(replace(RECORD, **more), price) == nano  # type: ignore[arg-type]
 
 
 def test_what_workers_of_our_own_answered_has_no_price_by_the_token() -> None:

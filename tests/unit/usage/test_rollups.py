@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 from msgspec.structs import replace
@@ -83,6 +84,17 @@ def test_every_sum_is_of_its_own_field() -> None:
         }
         # Up to 4 ms, up to 128 ms, and more than the highest bound.
         assert [index for index, calls in enumerate(row.added[len(SUMS) :]) if calls] == [2, 7, len(BUCKETS)]
+
+
+def test_the_hour_that_summer_time_repeats_is_two_hours_and_the_one_it_leaves_out_is_none() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    again = datetime(2026, 10, 25, 2, 30, tzinfo=berlin)
+    around = [datetime(2026, 3, 29, 1, 59, tzinfo=berlin), datetime(2026, 3, 29, 3, 0, tzinfo=berlin)]
+    moments = [again, again.replace(fold=1), *around]
+    hours = {begins(each) for each in rolled_up([replace(RECORD, started_at=at) for at in moments]).hours}
+    assert hours == {datetime(2026, 10, 25, hour, tzinfo=UTC) for hour in (0, 1)} | {
+        datetime(2026, 3, 29, hour, tzinfo=UTC) for hour in (0, 1)
+    }
 
 
 @pytest.mark.parametrize(
