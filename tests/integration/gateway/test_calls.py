@@ -1,5 +1,6 @@
 """Calls that go well, verb by verb, over real sockets."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -72,6 +73,31 @@ async def test_a_streamed_chat(house: House, start_worker: StartWorker) -> None:
     assert (record.outcome, record.prompt_tokens, record.response_tokens) == (Outcome.OK, 5, 2)
     assert record.first_byte_seconds is not None
     assert record.first_byte_seconds <= record.total_seconds
+
+
+async def test_a_stream_that_its_client_leaves_is_metered_for_what_was_generated(
+    house: House, start_worker: StartWorker
+) -> None:
+    left = asyncio.Event()
+
+    async def behave(asked: Asked) -> None:
+        await asked.begin_stream()
+        for text in ("one", "two", "three"):
+            await asked.piece(chunk(text))
+        await asked.hang_until_left()
+        left.set()
+
+    house.show(await start_worker(behave))
+    body = {"prompt": "Hi", "chat_history": [], "stream": True}
+    async with house.client.stream("POST", "/v4/models/chat/chat-completions", json=body) as response:
+        async for line in response.aiter_lines():
+            if "three" in line:
+                break
+    record = await house.record()
+    assert (record.outcome, record.response_tokens, record.estimated) == (Outcome.CANCELLED, 3, True)
+    assert record.prompt_tokens > 0
+    async with asyncio.timeout(20):
+        await left.wait()
 
 
 async def test_one_write_for_each_read_of_the_worker(house: House, start_worker: StartWorker) -> None:
