@@ -54,6 +54,7 @@ async def test_filters(store, calls, now):
     assert await found(store, calls, where={"key_id": "key 1"}) == ([3, 1], 2)
     assert await found(store, calls, where={"error_code": "queue_full", "outcome": "error"}) == ([4], 1)
     assert await found(store, calls, where={"vendor": "OPENAI"}) == ([0], 1)
+    assert await found(store, calls, where={"vendor": ""}) == ([], 0), "of no vendor says a record by having none"
     assert await found(store, calls, where={"verb": "reranking"}) == ([1], 1)
     assert await found(store, calls, where={"request_id": "request 2"}) == ([2], 1)
     seconds = [now + timedelta(seconds=number) for number in range(5)]
@@ -107,6 +108,9 @@ async def test_counts_are_of_what_is_still_there(store, now):
         assert await counted(store, until=moment) == len(hours) - later
     async with store.begin() as tx:
         assert await tx.call_logs.forget_before(hours[4], 1) == 1
+    assert await counted(store) == 7
+    async with store.begin() as tx:
+        assert await tx.call_logs.forget_before(now, 1) == 0  # from now on they are to be kept longer
     assert await counted(store) == 7
     async with store.begin() as tx:
         assert await tx.call_logs.forget_before(hours[4], 100) == 3
