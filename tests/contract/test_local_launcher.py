@@ -181,10 +181,11 @@ async def test_the_environment_holds_parameters_and_address_but_not_the_servers_
 
 async def test_ports_and_hosts_reach_the_command_line(launcher: LocalLauncher) -> None:
     script = "import sys; sys.exit(' '.join(sys.argv[1:]))"
-    spec = fake_spec(command=(sys.executable, "-c", script, "--at=${HOST}:${PORT}", "$$HOME"))
+    spec = fake_spec(command=(sys.executable, "-c", script, "--at=${HOST}:${PORT}", "$$HOME", "; `id`"))
     await launcher.start(spec)
     one = await until(launcher, spec, Phase.EXITED)
-    assert one.detail == f"exit code 1: --at={(one.address or '').removeprefix('http://')} $HOME"
+    assert (one.address or "").startswith("http://127.0.0.1:"), "nobody else's machine reaches it"
+    assert one.detail == f"exit code 1: --at={(one.address or '').removeprefix('http://')} $HOME ; `id`"
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ def test_it_starts_serves_and_stops(weights: Weights, tmp_path: Path) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
         told = answer.read().decode().split("|")
     assert told[:2] == ["serve", str(tmp_path)]
+    assert told[told.index("--host") + 1] == "127.0.0.1"
     assert told[told.index("--max-model-len") + 1] == "1024"
     assert told[told.index("--tensor-parallel-size") + 1] == "2"
     assert vllm.exit_code() is None

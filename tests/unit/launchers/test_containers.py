@@ -122,6 +122,14 @@ def test_which_port_a_worker_listens_on(exposed: tuple[int, ...], port: int) -> 
     assert port_inside(Image(exposed), ContainersSettings()) == port
 
 
+def test_a_worker_s_port_is_published_on_loopback_and_nowhere_where_the_network_is_shared() -> None:
+    published = asked(spec())["HostConfig"]["PortBindings"]  # type: ignore[index]
+    assert published == {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}
+    on_host = asked(spec(), network="host")
+    assert "HOST=127.0.0.1" in on_host["Env"]  # type: ignore[operator]
+    assert "PortBindings" not in on_host["HostConfig"]  # type: ignore[operator]
+
+
 # Where the engine is
 
 
