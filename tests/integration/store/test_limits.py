@@ -155,17 +155,20 @@ async def test_the_next_minute_begins_anew_and_the_month_goes_on(store, limiter_
     await limiter.admit((limit,), Want(1, 10), 0)
 
 
-async def test_a_new_budget_knows_what_was_spent_before_it(store, limiter_of, limit, accounts):
-    spent = {"account_id": accounts[0], "key_id": "key", "vendor": "OPENAI"}
+@pytest.mark.parametrize("subject", Subject)
+async def test_a_new_budget_knows_what_was_spent_before_it(store, limiter_of, limit, accounts, subject):
+    spent = {"account_id": accounts[0], "key_id": "key", "identity_id": "identity", "model_id": "model"}
+    column = f"{subject}_id"
     async with store.begin() as tx:
         await tx.usage.add(
             [
-                make_usage(started_at=HALF_PAST - timedelta(hours=1), cost_nano=60, **spent),
-                make_usage(started_at=HALF_PAST - timedelta(days=1), cost_nano=1000, **spent),
-                make_usage(started_at=HALF_PAST, cost_nano=1000, **{**spent, "key_id": "another"}),
+                make_usage(started_at=HALF_PAST - timedelta(hours=1), cost_nano=60, vendor="OPENAI", **spent),
+                make_usage(started_at=HALF_PAST - timedelta(days=1), cost_nano=1000, vendor="OPENAI", **spent),
+                make_usage(started_at=HALF_PAST, cost_nano=1000, vendor="OPENAI", **{**spent, column: "another"}),
+                make_usage(started_at=HALF_PAST, cost_nano=1000, vendor="OPENAI", **{**spent, "account_id": "another"}),
             ]
         )
-    limit = replace(limit, bounds={Kind.DAY: 100})
+    limit = replace(limit, bounds={Kind.DAY: 100}, subject=subject, subject_id=spent[column])
     await put(store, limit)
     limiter = limiter_of(store, FakeClock(HALF_PAST), "one")
     with pytest.raises(RateLimited):
