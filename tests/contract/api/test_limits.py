@@ -89,3 +89,22 @@ def test_only_administrators_set_limits_and_strangers_see_none(
         for answer in (stranger.get(path), stranger.patch(path, json={"priority": 1}), stranger.delete(path)):
             assert (answer.status_code, answer.json()["code"]) == (404, "limit_not_found")
         assert stranger.get("/v4/limits").json()["items"] == []
+
+
+def test_what_is_another_account_s_is_no_subject(http: httpx.Client, account: str, name: str) -> None:
+    other = http.post("/accounts", json={"account_name": name}).json()["account_id"]
+    key = http.post("/v4/api-keys", json={"account_id": other, "name": name, "role": "admin"}).json()
+    group = {"vendor_configuration": {"bundle_config": {"registry": "modelyard", "image": "fake", "tag": "latest"}}}
+    template = {"name": name, "endpoint_type": "SYNC", "model_type": "EMBEDDING", "account_id": other, **group}
+    made = http.post("/v4/model-templates", json=template).json()
+    model = {"name": name, "model_type": "EMBEDDING", "model_template_id": made["id"], "account_id": other}
+    theirs = {
+        "key": key["id"],
+        "identity": key["identity_id"],
+        "model": http.post("/v4/models", json=model).json()["id"],
+    }
+    for subject, subject_id in theirs.items():
+        body = {"name": name, "subject": subject, "subject_id": subject_id, "calls_per_minute": 9}
+        answer = http.post("/v4/limits", json={**body, "account_id": account})
+        assert (answer.status_code, answer.json()["code"]) == (422, "unknown_subject"), answer.text
+        assert http.post("/v4/limits", json={**body, "account_id": other, "name": subject}).status_code == 200
