@@ -51,6 +51,7 @@ def test_its_name_is_taken_once(http: httpx.Client, limit: dict[str, Any], accou
         ({"calls_per_minute": "many"}, ["body", "calls_per_minute"]),
         ({"dollars_per_day": "0.0000000001"}, ["body", "dollars_per_day"]),
         ({"dollars_per_day": "a lot"}, ["body", "dollars_per_day"]),
+        ({"dollars_per_month": "99999999"}, ["body", "dollars_per_month"]),
         ({"calls_per_minute": None}, ["body"]),
         ({"priority": 101}, ["body", "priority"]),
         ({"on_exceeded": "shout"}, ["body", "on_exceeded"]),
