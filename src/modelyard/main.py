@@ -34,6 +34,7 @@ from modelyard.control.reconciling.fleet import Fleet, Reporter, new_gateway_id
 from modelyard.control.reconciling.reconciler import Reconciler
 from modelyard.control.retention import Retention
 from modelyard.control.routes import Routes
+from modelyard.control.secret_env import renew_secret_env
 from modelyard.control.telemetry.open_telemetry import Telemetry, is_wanted
 from modelyard.control.usage.journal import Journal
 from modelyard.control.usage.pricing import Pricing
@@ -132,7 +133,9 @@ async def prepare(settings: Settings) -> None:
     try:
         await store.migrate()
         _tell_first_start(await ensure_administrator(store, clock, settings))
-        await renew_secrets(store, Vault.open(settings))
+        vault = Vault.open(settings)
+        await renew_secrets(store, vault)
+        await renew_secret_env(store, vault)
         await builtins.sync(store, catalog.load(), settings, clock)
     finally:
         await store.aclose()

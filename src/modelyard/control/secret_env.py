@@ -1,14 +1,17 @@
 """Environment variables of templates that are secret: sealed from the moment they come in until a worker is started."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from modelyard.control.vault import Sealed, Vault
 from modelyard.domain.revisions import MASK
 from modelyard.domain.templates import BundleConfig
-from modelyard.errors import FieldError, InvalidRequest, LaunchError
+from modelyard.errors import FieldError, InvalidRequest, LaunchError, NotFound
+from modelyard.store import Store
 
 _PLACE = ("body", "vendor_configuration", "bundle_config", "secret_env")
+_BATCH = 100
 _SHORTEST = 4
 """Shorter ones are not looked for in text: they would be found everywhere."""
 
@@ -51,6 +54,43 @@ def opened(bundle: BundleConfig, vault: Vault | None) -> dict[str, str]:
         return {name: vault.unseal(value) for name, value in bundle.secret_env.items()}
     except Sealed as error:
         raise LaunchError(f"The template's secret_env cannot be read. {error}") from error
+
+
+async def renew_secret_env(store: Store, vault: Vault) -> int:
+    """Seal with the vault's first key what an earlier one sealed, in templates and in what deployments were made of;
+    how many of these that was. No worker is replaced for it. What no key opens is left as it is."""
+    async with store.read() as tx:
+        templates = [each for each in await tx.templates.with_secrets() if _is_old(each.bundle, vault)]
+        revisions = [each for each in await tx.revisions.with_secrets() if _is_old(each.snapshot.bundle, vault)]
+    for template in templates:
+        with contextlib.suppress(NotFound):  # gone meanwhile
+            async with store.begin() as tx:
+                current = await tx.templates.get(template.id, None)
+                await tx.templates.replace(replace(current, bundle=_renewed(current.bundle, vault)))
+    for start in range(0, len(revisions), _BATCH):
+        async with store.begin() as tx:
+            for each in revisions[start : start + _BATCH]:
+                snapshot = replace(each.snapshot, bundle=_renewed(each.snapshot.bundle, vault))
+                await tx.revisions.reseal(replace(each, snapshot=snapshot))
+    return len(templates) + len(revisions)
+
+
+def _is_old(bundle: BundleConfig, vault: Vault) -> bool:
+    return _renewed(bundle, vault) != bundle
+
+
+def _renewed(bundle: BundleConfig, vault: Vault) -> BundleConfig:
+    values = {name: _sealed_anew(value, vault) for name, value in bundle.secret_env.items()}
+    return replace(bundle, secret_env=values)
+
+
+def _sealed_anew(value: str, vault: Vault) -> str:
+    if vault.is_renewed(value):
+        return value
+    try:
+        return vault.renewed(value)
+    except Sealed:
+        return value
 
 
 def without(text: str, secrets: Iterable[str]) -> str:

@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, Text, cast, delete, func, insert, select, update
 
 from modelyard.domain.accounts import IdentityType
 from modelyard.domain.revisions import Author, Revision
 from modelyard.domain.snapshots import Snapshot
 from modelyard.store.session import Session
 from modelyard.store.tables import revisions as table
+from modelyard.store.templates import SEALED
 
 KEPT = 100
 """So many entries of one deployment are kept, the last ones."""
@@ -69,6 +70,17 @@ class Revisions:
             table.c.deployment_id == deployment_id, table.c.revision == revision, table.c.ready_at.is_(None)
         )
         await self._session.execute(statement.values(ready_at=now))
+
+    async def with_secrets(self) -> list[Revision]:
+        """Every deployment's that have sealed variables."""
+        some = cast(table.c.content, Text).like(f"%{SEALED}%")
+        return [_revision(row) for row in await self._session.execute(select(table).where(some))]
+
+    async def reseal(self, revision: Revision) -> None:
+        """Its sealed variables are sealed otherwise: what they are stays, and so does its fingerprint."""
+        entry = (table.c.deployment_id == revision.deployment_id, table.c.number == revision.number)
+        content = _values(revision)["content"]
+        await self._session.execute(update(table).where(*entry).values(content=content))
 
     async def _last(self, deployment_id: str) -> int:
         statement = select(func.max(table.c.number)).where(table.c.deployment_id == deployment_id)

@@ -2,6 +2,7 @@
 and read from what a killed server left."""
 
 import asyncio
+import base64
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,14 +12,21 @@ from typing import Any
 
 import pytest
 from fake_vendor import FakeVendor
-from vendor_house import Start
+from pydantic import SecretStr
+from vendor_house import KEY, Start
 
 from modelyard.control.people import last_used
 from modelyard.control.people.bootstrap import ACCOUNT_ID
 from modelyard.control.usage.journal import Journal
-from modelyard.domain.accounts import MemberState
-from modelyard.settings import CostSettings, PriceSetting
-from modelyard.testing.clock import FakeClock
+from modelyard.control.vault import Vault
+from modelyard.domain.accounts import IdentityType, MemberState
+from modelyard.domain.models import ModelVendor
+from modelyard.domain.templates import BundleConfig, EndpointProtocol, EndpointType, ModelType, Template
+from modelyard.domain.vendors import VendorCredential
+from modelyard.main import prepare
+from modelyard.settings import CatalogSettings, CostSettings, PriceSetting, SecuritySettings, Settings
+from modelyard.store import Store
+from modelyard.testing.clock import START, FakeClock
 from modelyard.testing.usage import make_usage
 
 MOST_SECONDS = 2
@@ -89,3 +97,27 @@ async def test_usage_is_priced_alike_streamed_or_not_and_read_from_what_was_left
     counts = ("prompt_tokens", "response_tokens", "cached_tokens", "reasoning_tokens", "unpriced_calls")
     assert [line[name] for name in counts] == [22, 4, 8, 2, 0]
     assert Decimal(line["cost"]) == 2 * Decimal("4.74"), "7 x 0.1 + 4 x 0.01 + 1 x 1 + 1 x 3"
+
+
+async def test_a_new_key_seals_everything_before_the_server_starts(tmp_path: Path) -> None:
+    keys = [base64.b64encode(bytes([number]) * 32).decode() for number in range(2)]
+    old, new = (Vault([base64.b64decode(key)]) for key in keys)
+
+    def settings(key: str) -> Settings:
+        security, starters = SecuritySettings(secret_key=SecretStr(key)), CatalogSettings(starters=False)
+        return Settings(data_dir=tmp_path, security=security, catalog=starters, bootstrap_api_key=SecretStr(KEY))
+
+    await prepare(settings(keys[0]))
+    who = ("id", ACCOUNT_ID, START, "u", IdentityType.USER, "name")
+    bundle = BundleConfig("modelyard", "fake", "1", secret_env={"TOKEN": old.seal("hf_one")})
+    kinds = (EndpointType.SYNC, ModelType.EMBEDDING, EndpointProtocol.SGP)
+    store = await Store.open(settings(keys[0]).database)
+    async with store.begin() as tx:
+        await tx.templates.add(Template(*who, *kinds, bundle=bundle))
+        await tx.vendor_credentials.add(VendorCredential(*who, ModelVendor.OPENAI, old.seal("{}"), "***"))
+    await prepare(settings(f"{keys[1]},{keys[0]}"))
+    async with store.read() as tx:
+        template, [credential] = await tx.templates.get("id", None), await tx.vendor_credentials.all()
+    await store.aclose()
+    assert new.unseal(template.bundle.secret_env["TOKEN"]) == "hf_one"
+    assert new.unseal(credential.sealed) == "{}"
