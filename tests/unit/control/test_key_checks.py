@@ -70,6 +70,8 @@ async def test_where_nobody_can_do_everything_who_governs_stays(less: dict[str, 
     last = replace(KEY, **less)
     with pytest.raises(Conflict):
         await refuse_last_key(Tx([last]), last, None, START)  # type: ignore[arg-type]
+    with pytest.raises(Conflict):
+        await refuse_last_key(Tx([last, replace(ANOTHER, **NARROW)]), last, None, START)  # type: ignore[arg-type]
     await refuse_last_key(Tx([last, replace(ANOTHER, **NO_CALLS)]), last, None, START)  # type: ignore[arg-type]
 
 
@@ -84,3 +86,11 @@ async def test_who_alone_has_a_key_stays_administrator(keys: list[ApiKey], signs
         return
     with pytest.raises(Conflict):
         await refuse_last_administrator(tx, "ada", START, people_sign_in=signs_in)
+
+
+@pytest.mark.parametrize("signs_in", [True, False])
+async def test_the_last_administrator_stays_whatever_keys_there_are(signs_in: bool) -> None:
+    tx: Any = Tx([KEY, ANOTHER], administrators=["ada"])
+    with pytest.raises(Conflict) as caught:
+        await refuse_last_administrator(tx, "ada", START, people_sign_in=signs_in)
+    assert caught.value.code == "last_administrator"

@@ -2,11 +2,12 @@
 are tested with what the table says, so that a wrong cell would be looked for in vain there."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from modelyard.domain.accounts import Caller, IdentityType
+from modelyard.domain.accounts import Account, Caller, IdentityType, Membership, MemberState
 from modelyard.domain.rights import GRANTS, RIGHTS, SCOPES, KeyScope, Right, Role
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "accounts.md"
@@ -65,3 +66,14 @@ def test_a_key_needs_the_role_and_the_scope(role: Role, scope: KeyScope | None) 
     assert {right for right in Right if caller.can(right, "account")} == RIGHTS[role] & through
     assert not any(caller.can(right, "another account") for right in Right)
     assert {right for right in Right if caller.lets_through(right)} == through
+
+
+@pytest.mark.parametrize("status", ["active", "disabled"])
+@pytest.mark.parametrize("state", MemberState)
+@pytest.mark.parametrize("role", sorted(ALL))
+def test_a_role_counts_while_membership_and_account_are_in_force(role: Role, state: MemberState, status: str) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    membership = Membership("m", Account("a", "a", now, status), "i", IdentityType.USER, role, state)
+    in_force = state is MemberState.ACTIVE and status == "active"
+    assert (membership.effective is role) is in_force
+    assert in_force or not RIGHTS[membership.effective]
