@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from modelyard.domain.accounts import Account, IdentityType, Role
+from modelyard.domain.accounts import Account, IdentityType, KeyKind, Role
 from modelyard.errors import Conflict, NotFound
 
 
@@ -112,3 +112,25 @@ async def test_a_key_is_revoked_once(store, make, now):
         assert not await tx.accounts.revoke_key(key.id, now + timedelta(days=1))
         assert not await tx.accounts.revoke_key("unknown", now)
         assert (await tx.accounts.key(key.id)).revoked_at == now
+
+
+async def test_keys_of_administrators_are_those_that_let_them_in(store, make, now):
+    """Neither sessions, which end by themselves, nor keys that have ended; nor anybody else's."""
+    chief, somebody = make.identity(is_administrator=True), make.identity()
+    hour = timedelta(hours=1)
+    keys = {
+        "plain": make.key(chief),
+        "ending later": make.key(chief, expires_at=now + hour),
+        "ended": make.key(chief, expires_at=now - hour),
+        "ends now": make.key(chief, expires_at=now),
+        "revoked": make.key(chief, revoked_at=now - hour),
+        "session": make.key(chief, kind=KeyKind.SESSION),
+        "of somebody else": make.key(somebody),
+    }
+    async with store.begin() as tx:
+        for identity in (chief, somebody):
+            await tx.accounts.add_identity(identity)
+        for key in keys.values():
+            await tx.accounts.add_key(key)
+        found = await tx.accounts.keys_of_administrators(now)
+    assert {key.id for key in found} == {keys["plain"].id, keys["ending later"].id}
