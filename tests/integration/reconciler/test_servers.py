@@ -15,7 +15,7 @@ from modelyard.store import Store
 from modelyard.testing.workers import fake_spec
 
 Until = Callable[..., Awaitable[None]]
-on_both = pytest.mark.parametrize("yard", ["sqlite", "postgresql"], indirect=True)
+on_both = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 
 
 @contextlib.asynccontextmanager

