@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -30,6 +31,10 @@ from modelyard.store.usage import Usage
 from modelyard.store.vendor_credentials import VendorCredentials
 from modelyard.store.vendor_rests import VendorRests
 from modelyard.store.worker_time import WorkerTime
+
+PATIENCE_SECONDS = 60.0
+"""How long a start waits for a file that others keep to themselves."""
+_AGAIN_SECONDS = 0.2
 
 
 class Transaction:
@@ -78,12 +83,20 @@ class Store:
 
     async def migrate(self) -> None:
         """Bring the schema to this version. Many processes may do so at once; one that finds a newer schema than
-        its own raises `ConfigurationError`."""
+        its own raises `ConfigurationError`. While others keep an SQLite file to themselves, as a server may that is
+        about to end, it tries again."""
         engine = open_engine(self._url, patient=True)
+        give_up = time.monotonic() + PATIENCE_SECONDS
         try:
-            with _telling(), translated():
-                async with engine.begin() as connection:
-                    await connection.run_sync(migrations.upgrade)
+            while True:
+                try:
+                    with _telling(), translated():
+                        async with engine.begin() as connection:
+                            return await connection.run_sync(migrations.upgrade)
+                except Unavailable as error:
+                    if error.code != "database_busy" or time.monotonic() > give_up:
+                        raise
+                await asyncio.sleep(_AGAIN_SECONDS)
         finally:
             await engine.dispose()
 

@@ -1,14 +1,18 @@
 """What goes wrong in a database, in words that its users know."""
 
 import asyncio
+import contextlib
+import sqlite3
 import threading
 
 import asyncpg
 import pytest
+from sqlalchemy import event
 
 from modelyard.domain.deployments import Target
 from modelyard.errors import ConfigurationError, InvalidRequest, ModelyardError, Unavailable
 from modelyard.store import PageQuery, Store
+from modelyard.store.engine import open_engine
 
 only_postgresql = pytest.mark.parametrize("kind", ["postgresql"])
 
@@ -16,6 +20,36 @@ only_postgresql = pytest.mark.parametrize("kind", ["postgresql"])
 async def use(store):
     async with store.read() as tx:
         return await tx.deployments.routes_version()
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+async def test_a_start_waits_for_a_file_that_others_keep_to_themselves(url, tmp_path, monkeypatch):
+    monkeypatch.setattr("modelyard.store.engine.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("modelyard.store.store._AGAIN_SECONDS", 0.01)
+    tries = []
+    monkeypatch.setattr("modelyard.store.store.open_engine", lambda *args, **more: _counted(tries, *args, **more))
+    store = await Store.open(url)
+    with contextlib.closing(sqlite3.connect(tmp_path / "test.db", isolation_level=None)) as holder:
+        holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr("modelyard.store.store.PATIENCE_SECONDS", 0)
+        with pytest.raises(Unavailable, match="locked"):
+            await store.migrate()
+        monkeypatch.setattr("modelyard.store.store.PATIENCE_SECONDS", 60)
+        tries.clear()
+        migrating = asyncio.create_task(store.migrate())
+        while len(tries) < 3:
+            assert not migrating.done()
+            await asyncio.sleep(0.01)
+        holder.execute("ROLLBACK")
+    await migrating
+    await store.aclose()
+
+
+def _counted(tries, *args, **more):
+    engine = open_engine(*args, **more)
+    event.listen(engine.sync_engine, "do_connect", lambda *_: tries.append(1))
+    return engine
 
 
 async def write(store):
