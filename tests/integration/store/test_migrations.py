@@ -79,7 +79,7 @@ async def test_the_migrated_schema_is_what_the_code_says(url):
     assert differences == []
 
 
-BEFORE_1970 = timedelta(days=-25_000)
+BEFORE_1970 = timedelta(days=-25_000, seconds=100)
 
 
 @pytest.mark.parametrize(("since", "more"), [("0015", [BEFORE_1970]), ("0006", [])])
