@@ -47,3 +47,7 @@ class Usage:
     async def report(self, start: datetime, end: datetime, query: usage_reports.Query) -> list[usage_reports.Row]:
         """See `modelyard.store.usage_reports.report`."""
         return await usage_reports.report(self._session, start, end, query)
+
+    async def span(self) -> tuple[datetime, datetime] | None:
+        """See `modelyard.store.usage_reports.span`."""
+        return await usage_reports.span(self._session)

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Table, case, func, select, type_coerce, union_all
+from sqlalchemy import BigInteger, ColumnElement, Select, Table, case, func, literal, select, type_coerce, union_all
 
+from modelyard.domain.calendars import Equal, Listed, Slices, edges
 from modelyard.domain.intervals import DAY, HOUR, Piece, pieces
 from modelyard.domain.rollups import SUMS
 from modelyard.domain.usage import Outcome
-from modelyard.store.columns import Instant, from_microseconds, to_microseconds
+from modelyard.store.columns import from_microseconds, to_microseconds
 from modelyard.store.session import Session
 from modelyard.store.tables_of_usage import usage_days, usage_hours
 from modelyard.store.usage_rollups import ADDED
@@ -26,8 +27,8 @@ _FROM: Mapping[int, tuple[Table, ColumnElement[Any]]] = {
 class Row:
     """Usage of one group: its values in the dimensions that were asked for, and the sums."""
 
-    at: datetime | None
-    """The start of its slice of time, where time was asked for."""
+    at: int | None
+    """What its slice of time is called, where time was asked for."""
     group: tuple[str, ...]
     sums: tuple[int, ...]
     """As `modelyard.domain.rollups.SUMS`."""
@@ -42,32 +43,36 @@ class Query:
 
     group_by: Sequence[str] = ()
     """Of `modelyard.domain.rollups.DIMENSIONS`."""
-    slice_hours: int | None = None
-    """Slices of so many hours, counted from 1970; None: all time together."""
+    cut: Slices | None = None
+    """How time is told apart; None: not at all."""
     where: Mapping[str, str] = field(default_factory=dict)
     """Values of dimensions."""
     accounts: Sequence[str] | None = None
     limit: int = 10_000
-    slice_shift_hours: int = 0
-    """By so many hours slices begin earlier than so counted."""
 
 
 async def report(session: Session, start: datetime, end: datetime, query: Query) -> list[Row]:
     """Sums over the whole hours in ``[start, end)``, in the order of time, then the most called first."""
-    if query.slice_hours == 1:
+    if isinstance(query.cut, Equal) and query.cut.length == HOUR:
         end = await _end_of_lines(session, start, end, query)
-    units = [unit for unit in _FROM if query.slice_hours is None or query.slice_hours * HOUR % unit == 0]
-    parts = [_part(each, query) for each in pieces(to_microseconds(start), to_microseconds(end), units)]
+    parts = [_part(each, query) for each in pieces(to_microseconds(start), to_microseconds(end), _units(query.cut))]
     if not parts:
         return []
     source = (parts[0] if len(parts) == 1 else union_all(*parts)).subquery("parts")
-    keys = [*([source.c.slice] if query.slice_hours is not None else []), *(source.c[name] for name in query.group_by)]
+    keys = [*([source.c.slice] if query.cut is not None else []), *(source.c[name] for name in query.group_by)]
     sums = [func.sum(source.c[name]) for name in (*ADDED, "errors")]
-    first = keys[: query.slice_hours is not None]
+    first = keys[: query.cut is not None]
     order = [*first, sums[0].desc(), *keys[len(first) :]]
     found = await session.execute(select(*keys, *sums).group_by(*keys).order_by(*order).limit(query.limit))
     # Without a group there is one row, of nothing where there was no call.
     return [_row(tuple(each), len(keys), len(first)) for each in found if each[len(keys)] is not None]
+
+
+async def span(session: Session) -> tuple[datetime, datetime] | None:
+    """The hours of the first and of the last call that there is."""
+    hour = usage_hours.c.hour
+    first, last = [(await session.execute(select(edge(hour)))).scalar_one() for edge in (func.min, func.max)]
+    return None if first is None else (first, last)
 
 
 async def _end_of_lines(session: Session, start: datetime, end: datetime, query: Query) -> datetime:
@@ -82,13 +87,30 @@ def _part(piece: Piece, query: Query) -> Select[Any]:
     table, moment = _FROM[piece.unit]
     at: ColumnElement[int] = type_coerce(moment, BigInteger)
     keys: list[ColumnElement[Any]] = [table.c[name] for name in query.group_by]
-    if query.slice_hours is not None:
-        since = (at + query.slice_shift_hours * HOUR) % (query.slice_hours * HOUR)
-        keys = [type_coerce(at - since, Instant).label("slice"), *keys]
+    if query.cut is not None:
+        keys = [_slice(query.cut, at).label("slice"), *keys]
     errors = case((table.c.outcome == Outcome.ERROR.value, table.c.calls), else_=0).label("errors")
     within = (moment >= from_microseconds(piece.low), moment < from_microseconds(piece.high))
     statement = select(*keys, *(table.c[name] for name in ADDED), errors)
     return statement.where(*within, *_conditions(table, query))
+
+
+def _units(cut: Slices | None) -> Sequence[int]:
+    """Of which each slice consists."""
+    return [unit for unit in _FROM if cut is None or all(edge % unit == 0 for edge in edges(cut))]
+
+
+def _slice(cut: Slices, at: ColumnElement[int]) -> ColumnElement[int]:
+    """What the slice is called in which ``at`` is."""
+    if isinstance(cut, Listed):
+        return _by_time(at, [(start, literal(start, BigInteger)) for start in cut.starts])
+    local = _by_time(at, [(since, at + by) for since, by in cut.ahead])
+    return local - (local - cut.origin) % cut.length
+
+
+def _by_time(at: ColumnElement[int], since: Sequence[tuple[int, ColumnElement[int]]]) -> ColumnElement[int]:
+    (_, first), *later = since
+    return case(*((at >= begin, value) for begin, value in reversed(later)), else_=first) if later else first
 
 
 def _conditions(table: Table, query: Query) -> list[ColumnElement[bool]]:
@@ -100,5 +122,5 @@ def _conditions(table: Table, query: Query) -> list[ColumnElement[bool]]:
 
 def _row(values: tuple[Any, ...], keys: int, first: int) -> Row:
     numbers = tuple(int(value) for value in values[keys:])
-    at = values[0] if first else None
+    at = int(values[0]) if first else None
     return Row(at, values[first:keys], numbers[: len(SUMS)], numbers[len(SUMS) : -1], numbers[-1])

@@ -107,6 +107,72 @@ def test_weeks_begin_on_mondays(server: Running, http: httpx.Client, account: st
     ]
 
 
+@pytest.fixture
+def at_turns(server: Running, account: str, name: str) -> str:
+    """Calls of one model in the year in which Berlin's clocks were moved on 30 March and 26 October, at 01:00 UTC."""
+    moments = (
+        *((3, 29, 22), (3, 29, 23), (3, 30, 21), (3, 30, 22)),  # summer begins on a day of 23 hours
+        *((10, 25, 21), (10, 25, 22), (10, 26, 0), (10, 26, 1), (10, 26, 22), (10, 26, 23)),  # and ends on one of 25
+        *((10, 31, 22), (10, 31, 23)),
+    )
+    records = [
+        make_usage(started_at=datetime(2025, *at, tzinfo=UTC), account_id=account, model_name=name) for at in moments
+    ]
+
+    async def write() -> None:
+        async with server.parts.store.begin() as tx:
+            await tx.usage.add(records)
+
+    server.run(write())
+    return name
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (
+            {"interval": "day", "start_date": "2025-03-29", "end_date": "2025-10-28"},
+            [
+                ("2025-03-29T00:00:00+01:00", 1),
+                ("2025-03-30T00:00:00+01:00", 2),
+                ("2025-03-31T00:00:00+02:00", 1),
+                ("2025-10-25T00:00:00+02:00", 1),
+                ("2025-10-26T00:00:00+02:00", 4),
+                ("2025-10-27T00:00:00+01:00", 1),
+            ],
+        ),
+        (
+            {"interval": "week", "start_date": "2025-10-20", "end_date": "2025-10-29"},
+            [("2025-10-20T00:00:00+02:00", 5), ("2025-10-27T00:00:00+01:00", 1)],
+        ),
+        (
+            {"interval": "month", "start_date": "1971-01-01", "end_date": "9999-12-31"},
+            [("2025-03-01T00:00:00+01:00", 4), ("2025-10-01T00:00:00+02:00", 7), ("2025-11-01T00:00:00+01:00", 1)],
+        ),
+        (
+            {"interval": "hour", "start_date": "2025-10-26", "end_date": "2025-10-26T03:00"},
+            [("2025-10-26T00:00:00+02:00", 1), ("2025-10-26T02:00:00+02:00", 1), ("2025-10-26T02:00:00+01:00", 1)],
+        ),
+    ],
+)
+def test_days_weeks_and_months_are_those_of_clocks_somewhere(
+    http: httpx.Client, at_turns: str, query: dict[str, str], expected: list[tuple[str, int]]
+) -> None:
+    lines = report(http, model_name=at_turns, timezone="Europe/Berlin", **query)["data"]
+    assert [(each["date"], each["calls"]) for each in lines] == expected
+
+
+def test_months_without_a_place_are_those_of_utc(http: httpx.Client, at_turns: str) -> None:
+    lines = report(http, model_name=at_turns, interval="month", end_date="2025-12-01", group_by="model_name")["data"]
+    told = [(each["date"], each["calls"]) for each in lines]
+    assert told == [("2025-03-01T00:00:00Z", 4), ("2025-10-01T00:00:00Z", 8)]
+
+
+def test_dates_without_an_offset_are_those_of_the_place(http: httpx.Client, at_turns: str) -> None:
+    answer = report(http, timezone="Europe/Berlin", start_date="2025-03-30", end_date="2025-03-31T00:00Z")
+    assert (answer["start_date"], answer["end_date"]) == ("2025-03-30T00:00:00+01:00", "2025-03-31T02:00:00+02:00")
+
+
 def test_times_are_rounded_to_hours_outwards_and_told(http: httpx.Client, used: str) -> None:
     query = {"start_date": "2025-03-01T01:30:00+01:00", "end_date": "2025-03-01T02:00:00.5Z"}
     told = report(http, model_name=used, **query)
@@ -172,7 +238,12 @@ def test_what_others_used_is_not_told(server: Running, http: httpx.Client, used:
         ({"start_date": "2025-03-03", "end_date": "2025-03-01"}, ["query", "end_date"]),
         ({"start_date": "yesterday!"}, ["query", "start_date"]),
         ({"start_date": "1969-01-01"}, ["query", "start_date"]),
-        ({"interval": "month"}, ["query", "interval"]),
+        ({"interval": "year"}, ["query", "interval"]),
+        ({"timezone": "Mars"}, ["query", "timezone"]),
+        ({"timezone": "Europe"}, ["query", "timezone"]),
+        ({"timezone": "../etc/passwd"}, ["query", "timezone"]),
+        ({"timezone": "Asia/Kolkata", "interval": "day"}, ["query", "timezone"]),
+        ({"timezone": "Asia/Kolkata", "interval": "month"}, ["query", "timezone"]),
         ({"limit": 1_000_000}, ["query", "limit"]),
         ({"group_by": "color"}, ["query", "group_by", 0]),
         ({"chunks": 3}, ["query", "chunks"]),

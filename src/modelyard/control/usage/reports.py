@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 
 from modelyard.clock import Clock
 from modelyard.control.scope import Scope
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID
+from modelyard.domain.calendars import EPOCH, Slices, edges, moment, slices
+from modelyard.domain.intervals import HOUR
 from modelyard.domain.prices import dollars
 from modelyard.domain.rollups import SUMS, percentile
 from modelyard.errors import InvalidRequest
@@ -17,21 +19,11 @@ from modelyard.store.paging import PageQuery
 from modelyard.store.usage_reports import Query, Row
 from modelyard.store.worker_time import Spent
 
-INTERVALS: Mapping[str | None, tuple[int | None, int]] = {
-    None: (None, 0),
-    "hour": (1, 0),
-    "day": (24, 0),
-    "week": (168, 72),
-}
-"""Their hours, and how many of those had gone of the first one when time began: 1970-01-01 was a Thursday, and weeks
-begin on Mondays."""
-
 MAX_ROWS = 10_000
 _HOUR = timedelta(hours=1)
 _PERCENTILES = (0.5, 0.95, 0.99)
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST = datetime(9999, 12, 31, 23, tzinfo=UTC)
-"""The last whole hour that there is a next one of."""
+_LAST = datetime(9999, 12, 30, tzinfo=UTC)
+"""Clocks everywhere can show it."""
 _OF_WORKERS = ("account_id", "deployment_id", "model_id", "model_name", "vendor")
 """What workers' time can be asked for by; of one caller, verb or outcome there is none: it is nobody's call."""
 
@@ -85,19 +77,20 @@ class Reports:
         interval: str | None,
         where: Mapping[str, str],
         limit: int,
+        zone: tzinfo = UTC,
     ) -> Report:
-        """What the caller's accounts used; ``group_by`` and ``where`` name `modelyard.domain.rollups.DIMENSIONS`."""
+        """What the caller's accounts used; ``group_by`` and ``where`` name `modelyard.domain.rollups.DIMENSIONS`.
+        ``interval`` is one of `modelyard.domain.calendars.slices`, by the clocks in ``zone``."""
         start, end = _whole_hours(start, min(end, _LAST))
-        hours, shift = INTERVALS[interval]
-        query = Query(group_by, hours, where, scope.own_accounts, limit + 1, shift)
         async with self._store.read() as tx:
-            rows = await tx.usage.report(start, end, query)
+            cut = None if interval is None else await _cut(tx, interval, zone, start, end)
+            rows = await tx.usage.report(start, end, Query(group_by, cut, where, scope.own_accounts, limit + 1))
             totals = await tx.usage.report(start, end, Query(where=where, accounts=scope.own_accounts))
             spent = await self._spent(tx, scope, start, end, where)
         return Report(
-            start,
-            end,
-            [_line(row, group_by) for row in rows[:limit]],
+            start.astimezone(zone),
+            end.astimezone(zone),
+            [_line(row, group_by, _begin(cut, row, zone)) for row in rows[:limit]],
             _line(totals[0] if totals else _NOTHING, ()),
             [WorkerCost(each, self._cost(each)) for each in spent],
             truncated=len(rows) > limit,
@@ -134,7 +127,7 @@ _NOTHING = Row(None, (), (0,) * len(SUMS), (), 0)
 def _whole_hours(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     if end <= start:
         raise InvalidRequest.at("query", "end_date", msg="must be after start_date")
-    if start < _BEGINNING:
+    if start < EPOCH:
         raise InvalidRequest.at("query", "start_date", msg="must not be before 1970")
     last = _hour_of(end)
     return _hour_of(start), last if last == end else last + _HOUR
@@ -144,14 +137,28 @@ def _hour_of(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
+async def _cut(tx: Transaction, interval: str, zone: tzinfo, start: datetime, end: datetime) -> Slices:
+    """How time is told apart, as far as there was a call: some ask for all time."""
+    first, last = await tx.usage.span() or (start, start)
+    cut = slices(interval, zone, max(start, first), min(end, last + _HOUR))
+    if any(edge % HOUR for edge in edges(cut)):
+        msg = f"has clocks that are no whole hours ahead of UTC; usage is told by those, so take a {interval} in UTC"
+        raise InvalidRequest.at("query", "timezone", msg=msg)
+    return cut
+
+
+def _begin(cut: Slices | None, row: Row, zone: tzinfo) -> datetime | None:
+    return None if cut is None or row.at is None else moment(cut, row.at, zone)
+
+
 def _matches(spent: Spent, where: Mapping[str, str]) -> bool:
     known = {"account_id": spent.account_id, "deployment_id": spent.deployment_id, "model_id": spent.model_id}
     return all(where.get(name, value) == value for name, value in known.items())
 
 
-def _line(row: Row, group_by: Sequence[str]) -> Line:
+def _line(row: Row, group_by: Sequence[str], at: datetime | None = None) -> Line:
     sums = {**dict(zip(SUMS, row.sums, strict=True)), "errors": row.errors}
     first, second, third = (percentile(row.classes, share) for share in _PERCENTILES)
     return Line(
-        row.at, dict(zip(group_by, row.group, strict=True)), sums, dollars(sums["cost_nano"]), (first, second, third)
+        at, dict(zip(group_by, row.group, strict=True)), sums, dollars(sums["cost_nano"]), (first, second, third)
     )

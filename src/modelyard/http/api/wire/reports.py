@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from modelyard.control.usage.reports import MAX_ROWS
 from modelyard.http.api.wire.common import Answer
@@ -26,13 +26,15 @@ class ReportQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     start_date: Moment
-    """ISO 8601; without a time zone it is UTC. Rounded down to a whole hour."""
+    """ISO 8601; without an offset it is in `timezone`. Rounded down to a whole hour."""
     end_date: Moment
     """Rounded up to a whole hour."""
     group_by: list[Dimension] = []
     """Told apart by these; repeat the parameter for several."""
-    interval: Literal["hour", "day", "week"] | None = None
-    """Told apart by time, in UTC; weeks begin on Mondays."""
+    interval: Literal["hour", "day", "week", "month"] | None = None
+    """Told apart by time; weeks begin on Mondays."""
+    timezone: Annotated[str, StringConstraints(max_length=64), Field(examples=["Europe/Berlin"])] = "UTC"
+    """Whose days, weeks and months, by its name in the IANA time zone database."""
     account_id: str | None = None
     key_id: str | None = None
     identity_id: str | None = None
