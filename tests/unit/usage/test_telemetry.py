@@ -8,6 +8,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 
+from modelyard.control.telemetry import conventions
 from modelyard.control.telemetry.open_telemetry import Telemetry, is_wanted
 from modelyard.domain.traces import Trace, begun
 from modelyard.domain.usage import Outcome, Verb
@@ -155,6 +156,19 @@ def test_a_span_for_a_call() -> None:
     assert (longest.count, longest.sum, longest.min, longest.max) == (1, 1.5, 1.5, 1.5)
     bound = longest.explicit_bounds.index(2.56)
     assert longest.bucket_counts[bound] == 1 == sum(longest.bucket_counts)
+
+
+def test_providers_have_the_names_of_the_conventions_and_others_their_own() -> None:
+    known = {
+        "OPENAI": "openai",
+        "ANTHROPIC": "anthropic",
+        "COHERE": "cohere",
+        "GOOGLE": "gcp.gemini",
+        "VERTEX_AI": "gcp.vertex_ai",
+        "BEDROCK": "aws.bedrock",
+    }
+    for vendor, provider in {**known, "FIREWORKS_AI": "fireworks_ai", None: "modelyard"}.items():
+        assert conventions.common(make_usage(vendor=vendor))["gen_ai.provider.name"] == provider
 
 
 def test_off_unless_something_names_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
