@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 from prometheus_client import REGISTRY
 
+from modelyard.control.telemetry import span_sender
 from modelyard.control.telemetry.span_sender import SpanSender
 
 LONG = 60.0
@@ -107,6 +108,20 @@ def test_more_than_the_whole_queue_finds_an_empty_one(monkeypatch: pytest.Monkey
     sender.put(b"a hundred", 100)
     sender.close()
     assert receiver.got == [b"a hundred"]
+
+
+def test_what_is_still_there_at_the_end_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(span_sender, "_END_SECONDS", 0.01)
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1")
+    receiver = Receiver(holds=True)
+    sender = SpanSender(receiver, together)
+    sender.put(b"a", 1)
+    assert receiver.asked.wait(LONG)
+    sender.put(b"bcd", 3)
+    before = dropped()
+    sender.close()
+    assert dropped() == before + 3
+    receiver.free.set()
 
 
 @pytest.mark.parametrize("receiver", [Receiver(arrives=False), Receiver(fails=True)])

@@ -96,6 +96,12 @@ def told_by(span: Span) -> dict[str, Any]:
     return {each.key: getattr(each.value, str(each.value.WhichOneof("value"))) for each in span.attributes}
 
 
+def _service(request: ExportTraceServiceRequest) -> list[Any]:
+    """Who tells."""
+    resources = [spans.resource for spans in request.resource_spans]
+    return [each for resource in resources for each in resource.attributes if each.key == "service.name"]
+
+
 def otlp_bytes(data: MetricsData) -> bytes:
     """What goes over the wire: the SDK's own encoder has to understand the data."""
     from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
@@ -132,6 +138,8 @@ def test_a_span_for_a_call() -> None:
         for scope in resource.scope_metrics
         for metric in scope.metrics
     }
+    [resource] = {attribute.value.string_value for each in receiver.requests for attribute in _service(each)}
+    assert resource == "modelyard"
     first, second = receiver.spans
     assert receiver.is_closed
     assert (first.name, first.kind) == ("chat gpt", Span.SPAN_KIND_CLIENT)

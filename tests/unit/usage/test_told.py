@@ -41,6 +41,7 @@ async def test_each_call_is_told_once_whether_or_not_it_can_be_written() -> None
     assert [list(told) for told in calls] == [records]
     assert counted() == before + 2
     traced, untraced = (line for line in logs if line["event"] == "call")
+    assert {line["request_id"] for line in (traced, untraced)} == {"request"}
     assert (traced["trace_id"], traced["span_id"]) == (TRACE.trace_id, TRACE.span_id)
     assert not {"trace_id", "span_id"} & untraced.keys()
 
