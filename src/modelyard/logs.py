@@ -46,9 +46,14 @@ def _without_keys(_: Any, __: str, event: structlog.typing.EventDict) -> structl
     return {name: without_keys(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
-def _for_people() -> structlog.dev.ConsoleRenderer:
-    # Plain tracebacks: rich ones show local variables, and so keys.
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+class _ForPeople(structlog.dev.ConsoleRenderer):
+    """Cuts keys down in tracebacks, too, which are text only here. Plain ones: rich ones show local variables."""
+
+    def __init__(self) -> None:
+        super().__init__(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+
+    def __call__(self, logger: Any, name: str, event_dict: structlog.typing.EventDict) -> str:
+        return without_keys(super().__call__(logger, name, event_dict))
 
 
 def configure(settings: LoggingSettings) -> None:
@@ -64,7 +69,7 @@ def configure(settings: LoggingSettings) -> None:
     renderer: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, _without_keys, structlog.processors.JSONRenderer(serializer=_encoded)]
         if as_json
-        else [_without_keys, _for_people()]
+        else [_without_keys, _ForPeople()]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
