@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
+from structlog.testing import capture_logs
 
 from modelyard.control.vault import Vault
 from modelyard.domain.accounts import Caller, IdentityType, Role
@@ -96,8 +97,10 @@ async def test_whatever_is_raised_is_answered_once() -> None:
     async def breaks(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError("walrus")
 
-    status, headers, body = await call(RequestId(Boundary(breaks)), x_request_id="mine")
+    with capture_logs() as logs:
+        status, headers, body = await call(RequestId(Boundary(breaks)), x_request_id="mine")
     assert status == 500
+    assert [(line["request_id"], str(line["exc_info"])) for line in logs] == [("mine", "walrus")]
     assert headers[b"x-request-id"] == b"mine"
     assert b"internal_error" in body
     assert b"walrus" not in body
