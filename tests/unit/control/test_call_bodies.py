@@ -57,6 +57,17 @@ async def test_kept_redacted_and_found_again(store: Store, keeper: BodyKeeper) -
     assert (kept.path, kept.started_at) == ("/v1/x", call.record.started_at)
 
 
+@pytest.mark.parametrize("cut", [False, True])
+async def test_answers_that_are_no_streams_are_redacted_too(store: Store, keeper: BodyKeeper, cut: bool) -> None:
+    call = structs.replace(captured(), answer=(b'{"b": "sec', b'ret"}'), cut=cut)
+    keeper.keep(call)
+    await keeper.flush()
+    async with store.read() as tx:
+        kept = await tx.call_bodies.get(call.record.id, ACCOUNT_ID)
+    assert kept is not None
+    assert ("[redacted]" in kept.answer.text, "secret" in kept.answer.text, kept.answer.truncated) == (True, False, cut)
+
+
 async def test_calls_are_gathered_and_written_together(
     store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

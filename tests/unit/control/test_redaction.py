@@ -74,7 +74,7 @@ def test_without_patterns_a_body_is_kept_to_the_byte() -> None:
 
 def test_redacted_first_and_cut_then() -> None:
     """Otherwise half of a secret would stay where the cut goes through it."""
-    kept = Redaction([r"secret-\w+"]).body(b'"xxxx secret-abcdefgh"', 14)
+    kept = Redaction([r"secret-\w{8}"]).body(b'"xxxx secret-abcdefgh"', 14)
     assert (kept.text, kept.truncated) == ('"xxxx [redacte', True)
     assert Redaction([]).body("é".encode() * 3, 3).text == "é"
 
