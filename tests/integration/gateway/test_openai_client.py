@@ -368,7 +368,9 @@ async def test_no_capacity_keeps_its_retry_after(house: House, client: AsyncOpen
 
 async def test_models(house: House, client: AsyncOpenAI, start_worker: StartWorker) -> None:
     house.show(await start_worker(), context_window=4096)
-    models = (await client.models.list()).data
+    raw = await client.models.with_raw_response.list()
+    assert raw.headers["cache-control"] == "no-store", "others may see other models"
+    models = raw.parse().data
     assert [(model.id, model.object) for model in models] == [("chat", "model")]
     assert models[0].model_extra is not None
     assert models[0].model_extra["max_model_len"] == 4096
