@@ -1,8 +1,11 @@
-"""msgspec's words about what is wrong, with the place in ours."""
+"""msgspec's words about what is wrong, with the place in ours; and how much of a body is read at all."""
+
+from typing import Any
 
 import pytest
 
-from modelyard.http.inference.reading import field_error
+from modelyard.errors import TooLarge
+from modelyard.http.inference.reading import field_error, read_body
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,28 @@ def test_places_are_translated(text: str, loc: tuple[str | int, ...], kind: str)
     error = field_error(text)
     assert (error.loc, error.type) == (loc, kind)
     assert error.msg
+
+
+def received(*pieces: bytes) -> Any:
+    left = [{"type": "http.request", "body": each, "more_body": at + 1 < len(pieces)} for at, each in enumerate(pieces)]
+
+    async def receive() -> Any:
+        return left.pop(0)
+
+    return receive
+
+
+@pytest.mark.parametrize(
+    ("announced", "pieces"),
+    [(b"11", ()), (b"9" * 30, ()), (None, (b"x" * 11,)), (b"5", (b"x" * 11,)), (None, (b"x" * 6, b"x" * 5, b"x"))],
+)
+async def test_a_body_is_bounded_as_announced_as_a_whole_and_in_pieces(
+    announced: bytes | None, pieces: tuple[bytes, ...]
+) -> None:
+    headers = [] if announced is None else [(b"content-length", announced)]
+    with pytest.raises(TooLarge):
+        await read_body({"headers": headers}, received(*pieces), 10)
+
+
+async def test_what_is_within_the_bound_is_whole() -> None:
+    assert await read_body({"headers": [(b"content-length", b"10")]}, received(b"x" * 6, b"y" * 4), 10) == b"xxxxxxyyyy"
