@@ -17,9 +17,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert, text
 
+from modelyard.domain.calendars import Slices, slices
 from modelyard.domain.rollups import CLASSES, DIMENSIONS, SUMS, digest
 from modelyard.domain.usage import Outcome, slice_starts
 from modelyard.store import Store, usage_rows
@@ -93,10 +95,14 @@ def _statistics(store: Store, start: datetime, end: datetime, chunks: int) -> Ca
     return ask
 
 
-def _report(store: Store, start: datetime, end: datetime, *query: Any) -> Callable[[], Awaitable[int]]:
+def _report(
+    store: Store, start: datetime, end: datetime, group_by: Sequence[str], cut: Slices | None, **more: Any
+) -> Callable[[], Awaitable[int]]:
+    query = Query(group_by, cut, **{"where": {"deployment_id": "busy"}, "accounts": ["a"], **more})
+
     async def ask() -> int:
         async with store.read() as tx:
-            return len(await tx.usage.report(start, end, Query(*query)))
+            return len(await tx.usage.report(start, end, query))
 
     return ask
 
@@ -107,14 +113,19 @@ def _asked(store: Store, many: int) -> dict[str, Callable[[], Awaitable[int]]]:
         asked[f"statistics, {chunks} slices, whole days"] = _statistics(store, YEAR, end, chunks)
     for chunks in (12, 365, many):
         asked[f"statistics, {chunks} slices, edges anywhere"] = _statistics(store, RAGGED, RAGGED_END, chunks)
-    where = {"deployment_id": "busy"}
     for what, start, end in (("whole days", YEAR, END), ("from 7:00 to 19:00", LATE, EARLY)):
-        asked[f"report by key, {what}"] = _report(store, start, end, ("key_id",), None, where, ["a"])
-        asked[f"report by day, {what}"] = _report(store, start, end, (), 24, where, ["a"])
-        asked[f"report by day and key, {what}"] = _report(store, start, end, ("key_id",), 24, where, ["a"])
-    asked["report by deployment"] = _report(store, YEAR, END, ("deployment_id",), None, {}, ["a"])
-    asked["report by hour, the first 1,000 lines"] = _report(store, YEAR, END, (), 1, where, ["a"], 1001)
-    asked["report by hour, all 8,760 lines"] = _report(store, YEAR, END, (), 1, where, ["a"], 10_001)
+        days = slices("day", UTC, start, end)
+        asked[f"report by key, {what}"] = _report(store, start, end, ("key_id",), None)
+        asked[f"report by day, {what}"] = _report(store, start, end, (), days)
+        asked[f"report by day and key, {what}"] = _report(store, start, end, ("key_id",), days)
+    asked["report by deployment"] = _report(store, YEAR, END, ("deployment_id",), None, where={})
+    asked["report by month and key"] = _report(store, YEAR, END, ("key_id",), slices("month", UTC, YEAR, END))
+    for interval in ("month", "day"):
+        cut = slices(interval, ZoneInfo("Europe/Berlin"), YEAR, END)
+        asked[f"report by {interval} and key, in Berlin"] = _report(store, YEAR, END, ("key_id",), cut)
+    hours = slices("hour", UTC, YEAR, END)
+    asked["report by hour, the first 1,000 lines"] = _report(store, YEAR, END, (), hours, limit=1001)
+    asked["report by hour, all 8,760 lines"] = _report(store, YEAR, END, (), hours, limit=10_001)
     return asked
 
 

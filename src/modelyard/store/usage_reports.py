@@ -5,7 +5,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Table, case, func, literal, select, type_coerce, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Table,
+    case,
+    cast,
+    func,
+    literal,
+    select,
+    type_coerce,
+    union_all,
+)
 
 from modelyard.domain.calendars import Equal, Listed, Slices, edges
 from modelyard.domain.intervals import DAY, HOUR, Piece, pieces
@@ -60,7 +72,7 @@ async def report(session: Session, start: datetime, end: datetime, query: Query)
         return []
     source = (parts[0] if len(parts) == 1 else union_all(*parts)).subquery("parts")
     keys = [*([source.c.slice] if query.cut is not None else []), *(source.c[name] for name in query.group_by)]
-    sums = [func.sum(source.c[name]) for name in (*ADDED, "errors")]
+    sums = [_sum(session, source.c[name]) for name in (*ADDED, "errors")]
     first = keys[: query.cut is not None]
     order = [*first, sums[0].desc(), *keys[len(first) :]]
     found = await session.execute(select(*keys, *sums).group_by(*keys).order_by(*order).limit(query.limit))
@@ -120,7 +132,11 @@ def _conditions(table: Table, query: Query) -> list[ColumnElement[bool]]:
     return conditions
 
 
+def _sum(session: Session, column: ColumnElement[int]) -> ColumnElement[int]:
+    """An integer; by themselves PostgreSQL's sums are decimals, and telling so of each of thousands takes its time."""
+    return cast(func.sum(column), BigInteger) if session.on_postgresql else func.sum(column)
+
+
 def _row(values: tuple[Any, ...], keys: int, first: int) -> Row:
-    numbers = tuple(int(value) for value in values[keys:])
-    at = int(values[0]) if first else None
-    return Row(at, values[first:keys], numbers[: len(SUMS)], numbers[len(SUMS) : -1], numbers[-1])
+    sums, classes = keys + len(SUMS), keys + len(ADDED)
+    return Row(values[0] if first else None, values[first:keys], values[keys:sums], values[sums:classes], values[-1])
