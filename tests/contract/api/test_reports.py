@@ -3,7 +3,7 @@
 import csv
 import io
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, cast
 
@@ -12,12 +12,12 @@ import msgspec
 import pytest
 from api_server import Running
 
-from modelyard.control.usage.reports import Line, Report, Reports
+from modelyard.control.usage.reports import Line, Report, Reports, _whole_hours
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID
 from modelyard.domain.deployments import Phase, Worker
 from modelyard.domain.rollups import SUMS
 from modelyard.domain.usage import Outcome
-from modelyard.http.api.convert.reports import as_csv
+from modelyard.http.api.convert.reports import answer, as_csv
 from modelyard.http.api.wire.reports import ReportQuery
 from modelyard.settings import CostSettings
 from modelyard.store import Store
@@ -212,6 +212,20 @@ def test_no_cell_is_a_formula(name: str) -> None:
     [row] = csv.DictReader(io.StringIO(as_csv(report), newline=""))
     assert row["model_name"] == f"'{name}"
     assert {row["calls"], row["cost"]} == {"0"}
+
+
+@pytest.mark.parametrize("cost", ["12345678901.000000001", "0.000000001"])
+def test_money_is_told_to_the_last_digit(cost: str) -> None:
+    line = Line(None, {}, dict.fromkeys([*SUMS, "errors"], 0), Decimal(cost), (None, None, None))
+    report = Report(START, START, [line], line, [], truncated=False)
+    [row] = csv.DictReader(io.StringIO(as_csv(report), newline=""))
+    assert row["cost"] == answer(report).total.cost == cost
+
+
+def test_hours_are_those_of_utc_wherever_a_moment_was_told() -> None:
+    there = timezone(timedelta(hours=5, minutes=30))
+    start, end = datetime(2025, 3, 1, 5, 30, tzinfo=there), datetime(2025, 3, 1, 7, 0, tzinfo=there)
+    assert _whole_hours(start, end) == (START, START + timedelta(hours=2))
 
 
 def test_more_lines_than_the_limit_are_said_to_be_there(http: httpx.Client, used: str) -> None:
