@@ -34,7 +34,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def call(
-    app: Any, *messages: Message, method: str = "POST", path: str = "/", **headers: str
+    app: Any, *messages: Message, method: str = "POST", path: str = "/", query: bytes = b"", **headers: str
 ) -> tuple[int, dict[bytes, bytes], bytes]:
     pending = list(messages)
     sent: list[Message] = []
@@ -48,7 +48,7 @@ async def call(
         sent.append(message)
 
     raw = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
-    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": raw}
+    scope = {"type": "http", "method": method, "path": path, "query_string": query, "headers": raw}
     await app(scope, receive, send)
     body = b"".join(message.get("body", b"") for message in sent[1:])
     return sent[0]["status"], dict(sent[0]["headers"]), body
@@ -80,6 +80,12 @@ async def test_a_body_is_counted_whatever_its_header_says() -> None:
     assert (await call(app, piece(b"x" * 11), content_length="1", **JSON))[0] == 413
     assert (await call(app, piece(b"x" * 6, True), piece(b"x" * 6, True), **JSON))[0] == 413
     assert (await call(app, content_length="11", **JSON))[0] == 413
+
+
+async def test_a_query_is_bounded() -> None:
+    status, _, body = await call(guarded(), piece(b""), query=b"a=" + b"x" * 64 * 1024, **JSON)
+    assert (status, b"longer than 64 KiB" in body) == (422, True)
+    assert (await call(guarded(), piece(b""), query=b"a=" + b"x" * 60_000, **JSON))[0] == 200
 
 
 async def test_a_body_that_never_arrives_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
