@@ -102,8 +102,8 @@ def place(server: Running, http: httpx.Client) -> Iterator[Place]:
         yield Place(made, keys, admin, http, server.run(_called(server, made)))
 
 
-async def _called(server: Running, account_id: str) -> str:
-    record = make_usage(account_id=account_id)
+async def _called(server: Running, account_id: str, **by: str) -> str:
+    record = make_usage(account_id=account_id, **by)
     async with server.parts.store.begin() as tx:
         await tx.usage.add([record])
         body = KeptBody("[]")
@@ -412,6 +412,15 @@ def test_a_role_at_somebody_else_s_key(place: Place, role: Role | None, method: 
     answer = attempt(place, role, method, KEYS[method, path](place))
     allowed = role is not None and Right.ADMIN in RIGHTS[role]
     assert answer.status_code == (200 if allowed else 404), answer.text
+
+
+def test_a_call_s_content_is_for_who_governs_its_account_and_who_made_it(place: Place, server: Running) -> None:
+    viewer = attempt(place, Role.VIEWER, "GET", Try("/user-info")).json()["id"]
+    made_by_viewer = server.run(_called(server, place.account, identity_id=viewer))
+    for role in [role for role in Role if Right.READ in RIGHTS[role]]:
+        for call, own in ((place.call, False), (made_by_viewer, role is Role.VIEWER)):
+            content = attempt(place, role, "GET", Try(f"/v4/call-logs/{call}")).json()["content"]
+            assert (content is not None) is (own or Right.AUDIT in RIGHTS[role]), role
 
 
 @pytest.mark.parametrize("role", ROLES)
