@@ -1,44 +1,56 @@
 """Processes that a test started and did not end."""
 
+import contextlib
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
-from modelyard.launchers.local.processes import all_marked, is_alive
+from modelyard.launchers.local.processes import MARK, is_alive
 
+STATUS = "MODELYARD_WORKER_STATUS"
 _GRACE_SECONDS = 10.0
 _OF_PYTHON = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 """What the standard library keeps for the life of the whole test run."""
 
 
-_last: tuple[frozenset[int], Path, dict[int, psutil.Process]] | None = None
-"""Which processes there were when they were last looked through, for which folder, and what was found."""
+_looked_at: set[int] = set()
+_known: dict[int, psutil.Process] = {}
+"""Which processes were looked at, and which of them may be what a test leaves behind."""
 
 
 def present(directory: Path) -> dict[int, psutil.Process]:
     """By process id: descendants of this process, and workers of servers below ``directory``.
 
-    They are looked for only if there are other processes than the last time: going through all of them twice for each
-    of thousands of tests takes minutes.
+    Only processes that were not there the last time are looked at: going through all of them twice for each of
+    thousands of tests takes minutes.
     """
-    global _last
-    pids = frozenset(psutil.pids())
-    if _last is None or _last[:2] != (pids, directory):
-        _last = (pids, directory, _found(directory))
-    return {pid: process for pid, process in _last[2].items() if is_alive(process) and not _is_pythons(process)}
+    pids = set(psutil.pids())
+    for pid in pids - _looked_at:
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            if MARK in process.environ() or _is_below(process):
+                _known[pid] = process
+    for pid in _looked_at - pids:
+        _known.pop(pid, None)
+    _looked_at.clear()
+    _looked_at.update(pids)
+    return {pid: process for pid, process in _known.items() if _counts(process, directory)}
 
 
-def _found(directory: Path) -> dict[int, psutil.Process]:
-    found = {process.pid: process for process in psutil.Process().children(recursive=True)}
-    for _, process in all_marked():
-        try:
-            if process.environ().get("MODELYARD_WORKER_STATUS", "").startswith(f"{directory}/"):
-                found[process.pid] = process
-        except psutil.Error:
-            continue
-    return found
+def _counts(process: psutil.Process, directory: Path) -> bool:
+    if not is_alive(process) or _is_pythons(process):
+        return False
+    try:
+        return _is_below(process) or process.environ().get(STATUS, "").startswith(f"{directory}/")
+    except psutil.Error:
+        return False
+
+
+def _is_below(process: psutil.Process) -> bool:
+    return any(each.pid == os.getpid() for each in _above(process))
 
 
 def left_since(

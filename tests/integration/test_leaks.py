@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
-from leaks import left_since, present
+from leaks import STATUS, left_since, present
 from modelyard.launchers.local.processes import MARK
 
 SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
@@ -22,7 +22,7 @@ def test_a_child_is_found_as_long_as_it_lives(tmp_path: Path) -> None:
 
 def test_an_orphaned_worker_is_found_by_its_mark(tmp_path: Path) -> None:
     before = present(tmp_path)
-    env = {MARK: str(uuid4()), "MODELYARD_WORKER_STATUS": str(tmp_path / "workers" / "one" / "status.json")}
+    env = {MARK: str(uuid4()), STATUS: str(tmp_path / "workers" / "one" / "status.json")}
     # The one in the middle ends at once, as a killed server does.
     middle = f"import subprocess; print(subprocess.Popen({list(SLEEP)!r}, env={env!r}, stdout=-3, stderr=-3).pid)"
     pid = int(subprocess.run([sys.executable, "-c", middle], capture_output=True, check=True, text=True).stdout)
