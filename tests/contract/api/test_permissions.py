@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -421,6 +421,14 @@ def test_a_call_s_content_is_for_who_governs_its_account_and_who_made_it(place: 
         for call, own in ((place.call, False), (made_by_viewer, role is Role.VIEWER)):
             content = attempt(place, role, "GET", Try(f"/v4/call-logs/{call}")).json()["content"]
             assert (content is not None) is (own or Right.AUDIT in RIGHTS[role]), role
+
+
+def test_no_call_is_asked_again_of_another_account_s_deployment(place: Place, server: Running) -> None:
+    elsewhere = place.root.post("/accounts", json={"account_name": unique()}).json()["account_id"]
+    theirs = replace(place, account=elsewhere, admin=place.root).deployment()[1]
+    for deployment in (theirs, str(uuid4())):
+        answer = place.admin.post(f"/v4/call-logs/{place.call}/replay", json={"deployment": deployment})
+        assert (answer.status_code, answer.json()["code"]) == (404, "deployment_not_found")
 
 
 @pytest.mark.parametrize("role", ROLES)
