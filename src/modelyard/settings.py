@@ -24,6 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from modelyard.described import Described
 from modelyard.settings_of_people import AuditSettings as AuditSettings
 from modelyard.settings_of_people import CallLogSettings as CallLogSettings
 from modelyard.settings_of_people import Group
@@ -259,13 +260,12 @@ class LoggingSettings(Group):
     """Size at which a worker's log is rotated; three old ones are kept."""
 
 
-class Settings(BaseSettings):
+class Settings(Described, BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="MODELYARD_",
         env_nested_delimiter="__",
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
     )
 
     host: str = "127.0.0.1"

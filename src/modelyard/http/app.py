@@ -1,10 +1,12 @@
 """The whole HTTP side: inference calls on plain routes, everything else through the guarded control API."""
 
 import os
+import warnings
 from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic.warnings import UnsupportedFieldAttributeWarning
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -33,6 +35,9 @@ from modelyard.http.hot_first import HotFirst
 from modelyard.http.openapi import document
 from modelyard.http.parts import Parts
 from modelyard.http.sign_in import routes as sign_in
+
+# FastAPI keeps it quiet while it makes validators; ours are made later (`modelyard.described`).
+warnings.filterwarnings("ignore", category=UnsupportedFieldAttributeWarning)
 
 
 def create_app(parts: Parts) -> ASGIApp:

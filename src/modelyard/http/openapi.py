@@ -5,9 +5,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
 
 from modelyard import __version__
 from modelyard.http.api.system import PUBLIC
+from modelyard.http.api.wire.common import Problem
 
 _DESCRIPTION = "A self-hosted model platform: one way to host models, and to call them."
 _SECURITY: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]
@@ -23,6 +25,7 @@ def document(app: FastAPI, hot: Mapping[str, Any] | None) -> dict[str, Any]:
     components = whole.setdefault("components", {})
     components.setdefault("schemas", {}).pop("HTTPValidationError", None)
     components["schemas"].pop("ValidationError", None)
+    components["schemas"].update(_problem())
     components["securitySchemes"] = _SCHEMES
     for path, operations in whole["paths"].items():
         if path not in PUBLIC:
@@ -34,3 +37,10 @@ def document(app: FastAPI, hot: Mapping[str, Any] | None) -> dict[str, Any]:
         for kind, entries in hot.get("components", {}).items():
             components.setdefault(kind, {}).update(entries)
     return whole
+
+
+def _problem() -> dict[str, Any]:
+    """The schemas that routes refer to (`modelyard.http.api.given.problems`)."""
+    _, whole = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
+    schemas: dict[str, Any] = whole["$defs"]
+    return schemas

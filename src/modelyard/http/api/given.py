@@ -70,9 +70,11 @@ GivenAttempt = Annotated[Attempt, Depends(_attempt)]
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors of a route, for /openapi.json: those that every call may meet, and its own."""
-    return {status: {"model": Problem, "description": _WORDS[status]} for status in sorted({*_ALWAYS, *statuses})}
+    # By reference: FastAPI would make a validator of the same shape for each status of each route.
+    return {status: {"description": _WORDS[status], "content": _PROBLEM} for status in sorted({*_ALWAYS, *statuses})}
 
 
+_PROBLEM = {"application/json": {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
 _ALWAYS = (400, 401, 403, 413, 422, 503)
 _WORDS = {
     400: "The bytes are not what they claim to be",

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, StringConstraints
+from pydantic import ConfigDict, Field, Strict, StringConstraints
 
+from modelyard.described import Described
 from modelyard.domain.accounts import IdentityType
 
 MAX_PAGE = 1_000_000_000
@@ -13,18 +14,16 @@ MAX_INT = 2**53 - 1
 """The largest whole number that every JSON reader keeps exactly."""
 
 
-class Body(BaseModel):
+class Body(Described):
     """What clients send: unknown fields are refused, and no value is bent into another type."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, protected_namespaces=()
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
 
 
-class Answer(BaseModel):
+class Answer(Described):
     """What clients get."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
 
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f]$")]
@@ -83,10 +82,10 @@ class Problem(Answer):
     request_id: str
 
 
-class ListQuery(BaseModel):
+class ListQuery(Described):
     """What every list takes. Query parameters are text, so numbers are read from it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     page: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 1
     """The page to give, from 1."""

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from modelyard.control.usage.reports import MAX_ROWS
+from modelyard.described import Described
 from modelyard.http.api.wire.common import Answer
 from modelyard.http.api.wire.usage import Moment
 
@@ -22,14 +23,14 @@ Dimension = Literal[
 ]
 
 
-class ReportQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+class ReportQuery(Described):
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     start_date: Moment
     """ISO 8601; without an offset it is in `timezone`. Rounded down to a whole hour."""
     end_date: Moment
     """Rounded up to a whole hour."""
-    group_by: list[Dimension] = []
+    group_by: Annotated[list[Dimension], Field(default_factory=list)]
     """Told apart by these; repeat the parameter for several."""
     interval: Literal["hour", "day", "week", "month"] | None = None
     """Told apart by time; weeks begin on Mondays."""

@@ -3,17 +3,18 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from modelyard.described import Described
 from modelyard.domain.accounts import IdentityType
 from modelyard.domain.revisions import RevisionState
 from modelyard.http.api.wire.common import MAX_LIMIT, MAX_PAGE, Answer, Body
 
 
-class RevisionQuery(BaseModel):
+class RevisionQuery(Described):
     """Query parameters are text, so numbers are read from it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     page: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 1
     """The page to give, from 1."""

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import MISSING, AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import MISSING, AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from modelyard.described import Described
 from modelyard.domain.accounts import IdentityType
 from modelyard.domain.servers import MAX_BACKENDS, MAX_WEIGHT
 from modelyard.http.api.wire.common import MAX_LIMIT, MAX_PAGE, Answer, Body, Fallbacks, Id, Name
@@ -65,10 +66,10 @@ class BackendChange(Body):
     new_model_deployment_id: Id
 
 
-class ServerQuery(BaseModel):
+class ServerQuery(Described):
     """Query parameters are text, so numbers are read from it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     page: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 1
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = MAX_LIMIT

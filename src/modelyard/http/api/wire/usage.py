@@ -3,16 +3,17 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
+from modelyard.described import Described
 from modelyard.domain.usage import MAX_CHUNKS
 from modelyard.http.api.wire.common import Answer
 
 Moment = Annotated[str, StringConstraints(min_length=8, max_length=64), Field(examples=["2026-11-01T00:00:00Z"])]
 
 
-class UsageQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+class UsageQuery(Described):
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     chunks: Annotated[int, Field(ge=1, le=MAX_CHUNKS)]
     """How many equal slices to cut the time into."""
