@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,9 +22,9 @@ EATS = "import time; held = b'x' * (200 * 1024**2); time.sleep(60)"
 EATS_IN_A_CHILD = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {EATS!r}])"
 MAPS = """
 import mmap, time
-with open("big", "wb") as file:
+with open({path!r}, "wb") as file:
     for _ in range(200): file.write(b"x" * 1024**2)
-big = open("big", "rb")
+big = open({path!r}, "rb")
 mapped = mmap.mmap(big.fileno(), 0, prot=mmap.PROT_READ)
 sum(mapped[at] for at in range(0, len(mapped), 4096))
 print("mapped", flush=True)
@@ -66,8 +67,17 @@ async def test_a_worker_that_holds_more_than_its_memory_is_killed_and_named_so(
     assert (await observed(LocalLauncher(launcher._root.parent, Settings()), hungry)).detail == detail
 
 
-async def test_what_is_mapped_from_files_does_not_count(launcher: LocalLauncher) -> None:
-    modest = spec(MAPS, memory=100 * MIB)
+@pytest.fixture
+def on_disk() -> Iterator[Path]:
+    """Not below pytest's own directory, which may be in memory: what is mapped from there is memory that is held."""
+    cache = Path(__file__).parents[2] / ".cache"
+    cache.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as directory:
+        yield Path(directory)
+
+
+async def test_what_is_mapped_from_files_does_not_count(launcher: LocalLauncher, on_disk: Path) -> None:
+    modest = spec(MAPS.format(path=str(on_disk / "big")), memory=100 * MIB)
     await launcher.start(modest)
     await said(launcher, modest)
     assert (await until(launcher, modest, Phase.LOADING)).detail is None
