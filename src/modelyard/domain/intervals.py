@@ -1,6 +1,8 @@
 """Stretches of time, put together from the units for which usage is added up already."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 MINUTE = 60_000_000
@@ -12,40 +14,64 @@ RECORDS = 1
 
 
 class Piece(NamedTuple):
-    """``[low, high)`` in microseconds since 1970, in whole ``unit``s; to be taken away where it is ``negative``."""
+    """``[low, high)`` in microseconds since 1970, in whole ``unit``s."""
 
     unit: int
     low: int
     high: int
-    negative: bool = False
 
 
-def pieces(low: int, high: int, units: Sequence[int], *, nearest: bool = False) -> list[Piece]:
-    """What ``[low, high)`` consists of; ``units`` from the longest to the shortest, of which each is whole multiples of
-    the next and the last one divides both ends.
+Shares = Mapping[int, Mapping[tuple[int, int], Sequence[tuple[int, int]]]]
+"""By unit, and by interval in whole ones: the indexes of slices that it is a part of, each with 1, or with -1 where it
+is to be taken away."""
 
-    With ``nearest`` edges are rounded to the nearest unit, and what that was too much is taken away again: so at each
-    edge half a unit at most is put together from shorter ones. Without it all pieces lie within, and none is negative.
+
+def pieces(low: int, high: int, units: Sequence[int]) -> list[Piece]:
+    """What ``[low, high)`` consists of, all within; ``units`` from the longest to the shortest, of which each is whole
+    multiples of the next and the last one divides both ends."""
+    if low >= high:
+        return []
+    unit, *finer = units
+    if not finer:
+        return [Piece(unit, low, high)]
+    first, last = -(-low // unit) * unit, high // unit * unit
+    if first >= last:
+        return pieces(low, high, finer)
+    return [Piece(unit, first, last), *pieces(low, first, finer), *pieces(last, high, finer)]
+
+
+def shares(edges: Sequence[int], units: Sequence[int]) -> Shares:
+    """What the slices between neighbours of ``edges`` (in order) consist of; ``units`` as for `pieces`.
+
+    Each edge is rounded to the nearest of the longest unit that is worth it: a slice is at least half of one. What that
+    was too much or too little for the slices on its two sides is told by the shorter units, half of the next longer
+    one at most: of each edge once, not of each slice.
     """
-    found: list[Piece] = []
-    _cut(low, high, units, nearest, False, found)
+    longest, *finer = _worth_it(edges, units)
+    found: defaultdict[int, defaultdict[tuple[int, int], list[tuple[int, int]]]]
+    found = defaultdict(lambda: defaultdict(list))
+    ends = [_nearest(edge, longest) for edge in edges]
+    for index, (low, high) in enumerate(pairwise(ends)):
+        if low < high:
+            found[longest][low, high].append((index, 1))
+    for place, (at, edge) in enumerate(zip(ends, edges, strict=True)):
+        for unit in finer:
+            end = _nearest(edge, unit)
+            if at != end:
+                found[unit][min(at, end), max(at, end)] += _sides(place, len(edges), 1 if at < end else -1)
+            at = end
     return found
 
 
-def _cut(low: int, high: int, units: Sequence[int], nearest: bool, negative: bool, found: list[Piece]) -> None:
-    if low >= high:
-        return
-    unit, *finer = units
-    if not finer:
-        found.append(Piece(unit, low, high, negative))
-        return
-    half = unit // 2
-    first = (low + half) // unit * unit if nearest else -(-low // unit) * unit
-    last = (high + half) // unit * unit if nearest else high // unit * unit
-    if high - low <= abs(first - low) + abs(high - last):
-        _cut(low, high, finer, nearest, negative, found)
-        return
-    found.append(Piece(unit, first, last, negative))
-    for begin, end in ((low, first), (last, high)):
-        _cut(begin, end, finer, nearest, negative, found)
-        _cut(end, begin, finer, nearest, not negative, found)
+def _sides(place: int, edges: int, sign: int) -> list[tuple[int, int]]:
+    """What comes before an edge is more of the slice that ends there, and less of the one that begins."""
+    return [(place - 1, sign)] * (place > 0) + [(place, -sign)] * (place < edges - 1)
+
+
+def _worth_it(edges: Sequence[int], units: Sequence[int]) -> Sequence[int]:
+    shortest = min((high - low for low, high in pairwise(edges)), default=0)
+    return [unit for unit in units if unit <= 2 * shortest] or units[-1:]
+
+
+def _nearest(edge: int, unit: int) -> int:
+    return (edge + unit // 2) // unit * unit

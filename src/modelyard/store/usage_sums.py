@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -25,7 +24,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from modelyard.domain.intervals import DAY, HOUR, MINUTE, RECORDS, pieces
+from modelyard.domain.intervals import DAY, HOUR, MINUTE, RECORDS, shares
 from modelyard.store.columns import to_microseconds
 from modelyard.store.session import Session
 from modelyard.store.tables import models
@@ -41,8 +40,6 @@ _FROM: Mapping[int, tuple[Table, ColumnElement[Any]]] = {
 
 _Interval = tuple[int, int]
 """From, to, in microseconds; without the end."""
-_Shares = Mapping[_Interval, Sequence[tuple[int, int]]]
-"""What an interval is a part of: the indexes of slices, and 1, or -1 where it is taken away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +55,10 @@ class Which:
 async def sums(session: Session, edges: Sequence[datetime], which: Which) -> list[tuple[int, int, int]]:
     """``(slice index, prompt tokens, response tokens)`` for every slice between two ``edges`` with tokens in it."""
     found: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
-    for unit, shares in _shares([to_microseconds(at) for at in edges]).items():
-        intervals = list(shares)
+    for unit, parts in shares([to_microseconds(at) for at in edges], tuple(_FROM)).items():
+        intervals = list(parts)
         for position, prompt, response in await _added(session, unit, intervals, which):
-            for index, sign in shares[intervals[position]]:
+            for index, sign in parts[intervals[position]]:
                 found[index][0] += sign * prompt
                 found[index][1] += sign * response
     return [(index, *found[index]) for index in sorted(found) if any(found[index])]  # type: ignore[misc]
@@ -71,16 +68,6 @@ async def is_known(session: Session, model_name: str, accounts: Sequence[str]) -
     """Whether one of these ever called a model of this name."""
     called = exists().where(usage_days.c.model_name == model_name, usage_days.c.account_id.in_(accounts))
     return bool((await session.execute(select(called))).scalar_one())
-
-
-def _shares(edges: Sequence[int]) -> dict[int, _Shares]:
-    """By unit what has to be added up, once for all slices that it is a part of."""
-    units = tuple(_FROM)
-    found: dict[int, defaultdict[_Interval, list[tuple[int, int]]]] = {unit: defaultdict(list) for unit in units}
-    for index, (low, high) in enumerate(pairwise(edges)):
-        for unit, begin, end, negative in pieces(low, high, units, nearest=True):
-            found[unit][begin, end].append((index, -1 if negative else 1))
-    return {unit: shares for unit, shares in found.items() if shares}
 
 
 async def _added(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as some
 
-from modelyard.domain.intervals import DAY, HOUR, MINUTE, RECORDS, pieces
+from modelyard.domain.intervals import DAY, HOUR, MINUTE, RECORDS, pieces, shares
 
 UNITS = (DAY, HOUR, MINUTE, RECORDS)
 MOMENTS = some.integers(-3 * DAY, 40 * DAY) | some.builds(
@@ -16,56 +16,70 @@ MOMENTS = some.integers(-3 * DAY, 40 * DAY) | some.builds(
 
 
 def covered(found):
-    """How often each moment between two edges is there: what is taken away counts as -1."""
-    edges = sorted({at for piece in found for at in (piece.low, piece.high)})
+    """How often each moment between two edges is there; ``found`` has intervals, and what each of them counts."""
+    edges = sorted({at for low, high, _ in found for at in (low, high)})
     times = Counter()
-    for piece in found:
+    for begin, end, sign in found:
         for low in edges:
-            if piece.low <= low < piece.high:
-                times[low] += -1 if piece.negative else 1
+            if begin <= low < end:
+                times[low] += sign
     return [(low, high, times[low]) for low, high in pairwise(edges) if times[low]]
 
 
-@given(first=MOMENTS, second=MOMENTS, nearest=some.booleans())
-@example(first=HOUR // 2, second=HOUR + HOUR // 2, nearest=True)
-@example(first=HOUR // 2 + 1, second=HOUR + HOUR // 2 - 1, nearest=True)
-@example(first=20 * MINUTE, second=50 * MINUTE, nearest=True)
-def test_pieces_are_exactly_what_was_asked_for(first, second, nearest):
+@given(first=MOMENTS, second=MOMENTS)
+@example(first=HOUR // 2, second=HOUR + HOUR // 2)
+@example(first=20 * MINUTE, second=50 * MINUTE)
+def test_pieces_are_exactly_what_was_asked_for(first, second):
     low, high = sorted((first, second))
-    found = list(pieces(low, high, UNITS, nearest=nearest))
-    spans = covered(found)
+    found = pieces(low, high, UNITS)
+    spans = covered([(piece.low, piece.high, 1) for piece in found])
     assert all(count == 1 for _, _, count in spans)
     assert sum(end - begin for begin, end, _ in spans) == high - low
-    assert all(low <= begin and end <= high for begin, end, _ in spans)
     for piece in found:
-        assert piece.low < piece.high
+        assert low <= piece.low < piece.high <= high
         assert piece.low % piece.unit == piece.high % piece.unit == 0
-
-
-@given(first=MOMENTS, second=MOMENTS)
-def test_without_nearest_nothing_is_taken_away(first, second):
-    low, high = sorted((first, second))
-    assert not any(piece.negative for piece in pieces(low, high, UNITS))
-
-
-@given(first=MOMENTS, second=MOMENTS)
-def test_no_more_than_half_a_unit_at_an_edge_is_put_together_from_shorter_ones(first, second):
-    low, high = sorted((first, second))
     longest = Counter()
-    for piece in pieces(low, high, UNITS, nearest=True):
+    for piece in found:
         longest[piece.unit] += piece.high - piece.low
-    # At both edges; what is shorter than a unit may be it from end to end.
-    assert longest[RECORDS] <= MINUTE
-    assert longest[MINUTE] <= HOUR
-    assert longest[HOUR] <= DAY
+    # At both edges less than one of the next longer unit.
+    assert longest[RECORDS] < 2 * MINUTE
+    assert longest[MINUTE] < 2 * HOUR
+    assert longest[HOUR] < 2 * DAY
 
 
 @pytest.mark.parametrize("units", [UNITS, (HOUR,)])
 def test_nothing_is_nothing(units):
-    assert list(pieces(HOUR, HOUR, units)) == []
-    assert list(pieces(HOUR, 0, units)) == []
+    assert pieces(HOUR, HOUR, units) == []
+    assert pieces(HOUR, 0, units) == []
+    assert shares([HOUR, HOUR], units) == {}
+    assert shares([HOUR], units) == {}
 
 
-def test_what_is_shorter_than_a_unit_is_not_the_unit_without_the_rest():
-    around_the_middle = HOUR // 2 - MINUTE, HOUR // 2 + MINUTE
-    assert [piece.unit for piece in pieces(*around_the_middle, UNITS, nearest=True)] == [MINUTE]
+@given(edges=some.lists(MOMENTS, min_size=2, max_size=8).map(sorted))
+@example(edges=[20 * MINUTE, 50 * MINUTE])
+@example(edges=[HOUR // 2 - MINUTE, HOUR // 2, HOUR // 2 + MINUTE])
+@example(edges=[7, 7, 7 + DAY])
+def test_every_slice_is_exactly_what_is_between_its_edges(edges):
+    found = shares(edges, UNITS)
+    parts = [[] for _ in pairwise(edges)]
+    for unit, intervals in found.items():
+        for (low, high), of in intervals.items():
+            assert low < high
+            assert low % unit == high % unit == 0
+            for index, sign in of:
+                parts[index].append((low, high, sign))
+    for (low, high), part in zip(pairwise(edges), parts, strict=True):
+        assert covered(part) == [] if low == high else covered(part)
+        assert sum((end - begin) * count for begin, end, count in covered(part)) == high - low
+        assert all(low <= begin and end <= high and count == 1 for begin, end, count in covered(part))
+
+
+@given(edges=some.lists(MOMENTS, min_size=2, max_size=8).map(sorted))
+def test_of_shorter_units_half_a_longer_one_is_read_at_each_edge(edges):
+    shortest = min(high - low for low, high in pairwise(edges))
+    for unit, longer in pairwise(reversed(UNITS)):
+        read = sum(high - low for low, high in shares(edges, UNITS).get(unit, {}))
+        if longer <= 2 * shortest:
+            assert read <= longer // 2 * len(edges)
+        else:  # it is the longest, or none of it is read
+            assert read <= edges[-1] - edges[0] + longer
