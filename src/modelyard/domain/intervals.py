@@ -2,15 +2,27 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 """Microseconds."""
 RECORDS = 1
 """The unit of what nothing is added up for: a microsecond."""
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_microseconds(at: datetime) -> int:
+    """Microseconds since 1970, exactly; ``at`` must be timezone-aware."""
+    return (at - EPOCH) // _MICROSECOND
+
+
+def from_microseconds(value: int) -> datetime:
+    return EPOCH + timedelta(microseconds=value)
 
 
 class Piece(NamedTuple):

@@ -5,10 +5,10 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from operator import add
 
-from modelyard.domain.intervals import DAY, HOUR, MINUTE
+from modelyard.domain.intervals import DAY, EPOCH, HOUR, MINUTE
 from modelyard.domain.usage import UsageRecord
 
 BUCKETS: tuple[float, ...] = tuple(0.001 * 2**power for power in range(19))
@@ -39,7 +39,7 @@ SUMS = (
     "milliseconds",
 )
 _ACCOUNT, _DEPLOYMENT, _MODEL_NAME = map(DIMENSIONS.index, ("account_id", "deployment_id", "model_name"))
-_EPOCH, _MINUTE = datetime(1970, 1, 1, tzinfo=UTC), timedelta(minutes=1)
+_MINUTE = timedelta(minutes=1)
 CLASSES = tuple(f"class_{index}" for index in range(len(BUCKETS) + 1))
 
 
@@ -103,7 +103,7 @@ def _by_minute(records: Iterable[UsageRecord]) -> _Added:
     found: _Added = {}
     for record in records:
         key = (
-            (record.started_at - _EPOCH) // _MINUTE * MINUTE,
+            (record.started_at - EPOCH) // _MINUTE * MINUTE,
             (
                 record.account_id,
                 record.key_id,

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row, delete, select
 
 from modelyard.domain.audit import Actor, AuditEntry
-from modelyard.store.columns import to_microseconds
+from modelyard.domain.intervals import to_microseconds
 from modelyard.store.paging import Page, PageQuery, SortKeys, page_of_rows
 from modelyard.store.session import Session
 from modelyard.store.tables import AUDIT_KEPT_FROM, audit_log, counters

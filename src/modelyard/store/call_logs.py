@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Row, delete, select, tuple_, type_coerce
 
 from modelyard.domain.call_logs import parsed_log_id
+from modelyard.domain.intervals import from_microseconds, to_microseconds
 from modelyard.domain.usage import Outcome, UsageRecord, Verb
 from modelyard.errors import NotFound
 from modelyard.store import call_counts
 from modelyard.store.call_counts import BEGINNING, END, Asked
-from modelyard.store.columns import from_microseconds, to_microseconds
 from modelyard.store.paging import Page
 from modelyard.store.session import Session
 from modelyard.store.tables_of_usage import usage

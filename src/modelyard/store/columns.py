@@ -1,15 +1,14 @@
 """Column types that mean the same on SQLite and PostgreSQL."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from sqlalchemy import BigInteger, Dialect, String, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+from modelyard.domain.intervals import from_microseconds, to_microseconds
 
 
 def checked(value: str | None) -> str | None:
@@ -48,15 +47,6 @@ class Words(TypeDecorator[str]):
         if value is None:
             return None
         return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
-
-
-def to_microseconds(at: datetime) -> int:
-    """Microseconds since 1970, exactly; ``at`` must be timezone-aware."""
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def from_microseconds(value: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=value)
 
 
 class Instant(TypeDecorator[datetime]):

@@ -20,10 +20,9 @@ from sqlalchemy import (
 )
 
 from modelyard.domain.calendars import Equal, Listed, Slices, edges
-from modelyard.domain.intervals import DAY, HOUR, Piece, pieces
+from modelyard.domain.intervals import DAY, HOUR, Piece, from_microseconds, pieces, to_microseconds
 from modelyard.domain.rollups import SUMS
 from modelyard.domain.usage import Outcome
-from modelyard.store.columns import from_microseconds, to_microseconds
 from modelyard.store.session import Session
 from modelyard.store.tables_of_usage import usage_days, usage_hours
 from modelyard.store.usage_rollups import ADDED

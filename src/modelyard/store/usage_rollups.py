@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 
+from modelyard.domain.intervals import from_microseconds
 from modelyard.domain.rollups import CLASSES, DIMENSIONS, SUMS, Rollups, Sum, Tokens
-from modelyard.store.columns import from_microseconds
 from modelyard.store.session import Session
 from modelyard.store.tables_of_usage import usage_days, usage_hours, usage_minutes
 

@@ -9,8 +9,9 @@ import msgspec
 from sqlalchemy import ColumnElement, Integer, String, Text, bindparam, cast, func, literal_column, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
+from modelyard.domain.intervals import to_microseconds
 from modelyard.domain.usage import UsageRecord
-from modelyard.store.columns import checked, to_microseconds
+from modelyard.store.columns import checked
 from modelyard.store.faults import translated
 from modelyard.store.session import Session
 from modelyard.store.tables_of_usage import usage as table

@@ -24,8 +24,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from modelyard.domain.intervals import DAY, HOUR, MINUTE, RECORDS, shares
-from modelyard.store.columns import to_microseconds
+from modelyard.domain.intervals import DAY, HOUR, MINUTE, RECORDS, shares, to_microseconds
 from modelyard.store.session import Session
 from modelyard.store.tables import models
 from modelyard.store.tables_of_usage import usage, usage_days, usage_hours, usage_minutes

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, case, func, literal, or_, select, type_coerce, update
 
 from modelyard.domain.deployments import Worker
-from modelyard.store.columns import to_microseconds
+from modelyard.domain.intervals import to_microseconds
 from modelyard.store.session import Session
 from modelyard.store.tables_of_usage import worker_spans as table
 

@@ -16,9 +16,9 @@ import modelyard.http
 from modelyard.control.people.api_keys import new_key
 from modelyard.domain.accounts import Account, Identity, IdentityType, Membership, MemberState
 from modelyard.domain.call_logs import KeptBody, KeptCall, log_id
+from modelyard.domain.intervals import to_microseconds
 from modelyard.domain.rights import RIGHTS, Right, Role
 from modelyard.store.call_bodies import packed
-from modelyard.store.columns import to_microseconds
 from modelyard.testing.usage import make_usage
 
 ROLES = [*(role for role in Role if RIGHTS[role]), Role.DISABLED, Role.INVITED, None]

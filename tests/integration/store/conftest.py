@@ -1,10 +1,8 @@
 """Real databases of both kinds, migrated once and copied for every test, and entities to put into them."""
 
-import asyncio
 import itertools
 import shutil
 from datetime import UTC, datetime, timedelta
-from multiprocessing.pool import ThreadPool
 from uuid import UUID
 
 import pytest
@@ -15,6 +13,7 @@ from modelyard.domain.models import Model
 from modelyard.domain.templates import BundleConfig, EndpointProtocol, EndpointType, ModelType, Template
 from modelyard.store import Store
 from modelyard.testing.usage import make_usage
+from postgres_server import beside
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ACCOUNTS = tuple(str(UUID(int=number)) for number in (0xA, 0xB, 0xC))
@@ -34,16 +33,14 @@ async def _filled(url):
 @pytest.fixture(scope="session")
 def filled_postgres(postgres, migrated_postgres):
     name = postgres.create(migrated_postgres)
-    with ThreadPool(1) as pool:
-        pool.apply(asyncio.run, (_filled(postgres.url(name)),))
+    beside(_filled(postgres.url(name)))
     return name
 
 
 @pytest.fixture(scope="session")
 def filled_sqlite(tmp_path_factory):
     path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
-    with ThreadPool(1) as pool:
-        pool.apply(asyncio.run, (_filled(f"sqlite:///{path}"),))
+    beside(_filled(f"sqlite:///{path}"))
     return path
 
 

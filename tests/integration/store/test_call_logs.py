@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import event, text
 
 from modelyard.domain.call_logs import BY_COLUMN, log_id, parsed_log_id
+from modelyard.domain.intervals import to_microseconds
 from modelyard.domain.usage import Outcome, Verb
 from modelyard.errors import NotFound
 from modelyard.store.call_logs import CallQuery
-from modelyard.store.columns import to_microseconds
 from modelyard.testing.usage import make_usage
 
 

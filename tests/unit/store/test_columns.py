@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import sqlite
 
-from modelyard.store.columns import Instant, Json, Words, from_microseconds, to_microseconds
+from modelyard.domain.intervals import from_microseconds, to_microseconds
+from modelyard.store.columns import Instant, Json, Words
 
 DIALECT = sqlite.dialect()
 ZONES = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from modelyard.domain.calendars import Equal, Listed, edges, microseconds, moment, slices
-from modelyard.domain.intervals import DAY, HOUR
+from modelyard.domain.calendars import Equal, Listed, edges, moment, slices
+from modelyard.domain.intervals import DAY, HOUR, to_microseconds
 
 # Cairo and Santiago move their clocks at midnight, so that some days have none.
 PLACES = ("UTC", "Europe/Berlin", "America/New_York", "Africa/Cairo", "America/Santiago", "Pacific/Auckland")
@@ -19,8 +19,8 @@ HOURS = some.integers(24 * 400, 24 * 365 * 70).map(lambda hours: BEGINNING + tim
 def called(cut, at):
     """As the store says it in SQL."""
     if isinstance(cut, Listed):
-        return [start for start in cut.starts if start <= microseconds(at)][-1]
-    local = microseconds(at) + [by for since, by in cut.ahead if since <= microseconds(at)][-1]
+        return [start for start in cut.starts if start <= to_microseconds(at)][-1]
+    local = to_microseconds(at) + [by for since, by in cut.ahead if since <= to_microseconds(at)][-1]
     return local - (local - cut.origin) % cut.length
 
 

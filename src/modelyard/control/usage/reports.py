@@ -8,8 +8,8 @@ from decimal import Decimal
 from modelyard.clock import Clock
 from modelyard.control.scope import Scope
 from modelyard.domain.accounts import PLATFORM_ACCOUNT_ID
-from modelyard.domain.calendars import EPOCH, Slices, edges, moment, slices
-from modelyard.domain.intervals import HOUR
+from modelyard.domain.calendars import Slices, edges, moment, slices
+from modelyard.domain.intervals import EPOCH, HOUR
 from modelyard.domain.prices import dollars
 from modelyard.domain.rollups import SUMS, percentile
 from modelyard.errors import InvalidRequest

@@ -1,10 +1,10 @@
 """The call log, to the wire."""
 
 from modelyard.domain.call_logs import CallLogSettings, LoggedCall, log_id
+from modelyard.domain.intervals import to_microseconds
 from modelyard.domain.prices import dollars
 from modelyard.domain.usage import UsageRecord
 from modelyard.http.api.wire.call_logs import CallAnswer, CallDetail, CallLogSettingsAnswer, Content
-from modelyard.store.columns import to_microseconds
 
 
 def settings_answer(settings: CallLogSettings) -> CallLogSettingsAnswer:

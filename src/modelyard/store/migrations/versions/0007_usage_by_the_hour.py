@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 
 from modelyard.domain import rollups
-from modelyard.domain.intervals import HOUR
-from modelyard.store.columns import Instant, Name, from_microseconds
+from modelyard.domain.intervals import HOUR, from_microseconds
+from modelyard.store.columns import Instant, Name
 
 revision = "0007"
 down_revision = "0006"
